@@ -1,0 +1,111 @@
+// swift-tools-version: 6.2
+// The layers of Docs/Architecture.md as targets: a target may depend only on targets above it here.
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// A Swift target of ours, with its tests beside it when `tested`.
+func module(_ name: String, _ dependencies: [Target.Dependency] = [], tested: Bool = true) -> [Target] {
+  var targets: [Target] = [.target(name: name, dependencies: dependencies, swiftSettings: settings)]
+  if tested {
+    targets.append(
+      .testTarget(
+        name: "\(name)Tests", dependencies: [.byName(name: name), "TestSupport"] + dependencies,
+        swiftSettings: settings))
+  }
+  return targets
+}
+
+let package = Package(
+  name: "lunette",
+  products: [
+    .executable(name: "lunette", targets: ["lunette"]),
+    .executable(name: "lunette-bench", targets: ["lunette-bench"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2")
+  ],
+  targets: [
+    // 0: C libraries of the system, and C of ours
+    .systemLibrary(name: "CLua"),
+    .systemLibrary(name: "CReadline"),
+    .systemLibrary(name: "CZlib"),
+    .target(name: "CNifti"),
+    .systemLibrary(name: "COpenBLAS"),
+    .systemLibrary(name: "COneDNN"),
+    .systemLibrary(name: "CCairo"),
+    .target(name: "CLuaShims", dependencies: ["CLua"]),
+    .target(name: "CKernels", linkerSettings: [.linkedLibrary("gomp")]),
+  ]
+    // 1: values
+    + module("Reporting")
+    + module("Tensors")
+    + module("Volumes", ["Tensors"])
+    // 2: services
+    + module("Backends", ["Tensors", "Reporting", "COneDNN", "COpenBLAS", "CKernels"])
+    + module("Archives", ["Tensors", "Reporting", "CZlib"])
+    + module("VolumeFormats", ["Archives", "Volumes", "Tensors", "Reporting", "CNifti"])
+    + module("LuaHost", ["Reporting", "CLua", "CLuaShims"])
+    // 3: parts
+    + module("Networks", ["Backends", "Archives", "Tensors", "Reporting"])
+    + module("Augmentation", ["Volumes", "Tensors", "Reporting"])
+    + module("Datasets", ["VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting"])
+    + module("Evaluation", ["Datasets", "VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting"])
+    + module("Figures", ["Volumes", "Tensors", "Reporting", "CCairo"])
+    // 4: method
+    + module("Planning", ["Datasets", "VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting"])
+    + module(
+      "Preprocessing",
+      ["Planning", "Datasets", "VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting"])
+    + module(
+      "Training",
+      [
+        "Preprocessing", "Planning", "Datasets", "Augmentation", "Networks", "Backends", "Archives", "Volumes",
+        "Tensors", "Reporting",
+      ])
+    + module(
+      "Inference",
+      [
+        "Preprocessing", "Planning", "Datasets", "Networks", "Backends", "VolumeFormats", "Archives", "Volumes",
+        "Tensors", "Reporting",
+      ])
+    // 5: façade
+    + module(
+      "Pipelines",
+      [
+        "Training", "Inference", "Preprocessing", "Planning", "Evaluation", "Figures", "Datasets", "Augmentation",
+        "Networks", "Backends", "VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting",
+      ])
+    // 6: hosts
+    + module(
+      "Scripting",
+      [
+        "LuaHost", "Pipelines", "Training", "Inference", "Preprocessing", "Planning", "Evaluation", "Figures",
+        "Datasets", "Augmentation", "Networks", "Backends", "VolumeFormats", "Archives", "Volumes", "Tensors",
+        "Reporting", "CReadline",
+      ])
+    + [
+      .executableTarget(
+        name: "lunette",
+        dependencies: [
+          "Scripting", "Pipelines", "Training", "Inference", "Preprocessing", "Planning", "Evaluation", "Figures",
+          "Datasets", "Augmentation", "Networks", "Backends", "VolumeFormats", "Archives", "Volumes", "Tensors",
+          "Reporting", "LuaHost",
+          .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        ],
+        swiftSettings: settings),
+      .executableTarget(
+        name: "lunette-bench",
+        dependencies: [
+          "Pipelines", "Training", "Inference", "Augmentation", "Preprocessing", "Planning", "Datasets", "Networks",
+          "Backends", "Archives", "Volumes", "Tensors", "Reporting",
+        ],
+        swiftSettings: settings),
+      .target(name: "TestSupport", dependencies: ["Archives", "Tensors"], path: "Tests/TestSupport", swiftSettings: settings),
+    ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,4 @@
+// Vector loops that Swift cannot dispatch per CPU, and the thread pool they share with oneDNN.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>

@@ -1,0 +1,4 @@
+// Lua 5.4 as Debian ships it.
+#include <lua5.4/lua.h>
+#include <lua5.4/lauxlib.h>
+#include <lua5.4/lualib.h>

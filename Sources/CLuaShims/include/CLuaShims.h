@@ -1,0 +1,3 @@
+// Lua's macros and longjmp, kept away from Swift.
+#pragma once
+#include <lua5.4/lua.h>

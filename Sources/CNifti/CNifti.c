@@ -1,0 +1,2 @@
+// This target exists for its include folder; the code is niftilib's.
+#include "CNifti.h"
