@@ -54,7 +54,8 @@ package struct LabelScheme: Sendable, Equatable {
     guard entries.first(where: { $0.name == "background" })?.value == .label(0) else {
       throw fail(
         "\"background\": 0 among the labels",
-        entries.first { $0.name == "background" }.map { "\"background\" = \($0.value.summaryKey)" } ?? "no \"background\"",
+        entries.first { $0.name == "background" }.map { "\"background\" = \($0.value.summaryKey)" }
+          ?? "no \"background\"",
         "add \"background\": 0 to \"labels\"")
     }
     if let ignore = entries.first(where: { $0.name == "ignore" }) {
@@ -95,7 +96,9 @@ package struct LabelScheme: Sendable, Equatable {
   }
 
   /// What is evaluated and scored: regions if there are any, else the foreground labels.
-  package var foregroundTargets: [LabelValue] { hasRegions ? foregroundRegions : foregroundLabels.map(LabelValue.label) }
+  package var foregroundTargets: [LabelValue] {
+    hasRegions ? foregroundRegions : foregroundLabels.map(LabelValue.label)
+  }
 
   /// Channels of the network's output: one per region, or one per label with the background.
   package var outputChannelCount: Int { hasRegions ? foregroundRegions.count : allLabels.count }
