@@ -8,14 +8,14 @@ let settings: [SwiftSetting] = [
   .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
-/// A Swift target of ours, with its tests beside it when `tested`.
-func module(_ name: String, _ dependencies: [Target.Dependency] = [], tested: Bool = true) -> [Target] {
+/// A Swift target of ours, with its tests beside it when `tested`; `fixtures` says that these have a Fixtures folder.
+func module(_ name: String, _ dependencies: [Target.Dependency] = [], tested: Bool = true, fixtures: Bool = false) -> [Target] {
   var targets: [Target] = [.target(name: name, dependencies: dependencies, swiftSettings: settings)]
   if tested {
     targets.append(
       .testTarget(
         name: "\(name)Tests", dependencies: [.byName(name: name), "TestSupport"] + dependencies,
-        swiftSettings: settings))
+        exclude: fixtures ? ["Fixtures"] : [], swiftSettings: settings))
   }
   return targets
 }
@@ -47,8 +47,8 @@ let package = Package(
     + module("Volumes", ["Tensors"])
     // 2: services
     + module("Backends", ["Tensors", "Reporting", "COneDNN", "COpenBLAS", "CKernels"])
-    + module("Archives", ["Tensors", "Reporting", "CZlib"])
-    + module("VolumeFormats", ["Archives", "Volumes", "Tensors", "Reporting", "CNifti"])
+    + module("Archives", ["Tensors", "Reporting", "CZlib"], fixtures: true)
+    + module("VolumeFormats", ["Archives", "Volumes", "Tensors", "Reporting", "CNifti"], fixtures: true)
     + module("LuaHost", ["Reporting", "CLua", "CLuaShims"])
     // 3: parts
     + module("Networks", ["Backends", "Archives", "Tensors", "Reporting"])
