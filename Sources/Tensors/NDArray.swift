@@ -54,7 +54,9 @@ extension NDArray: Equatable where Element: Equatable {}
 /// The distance in elements between neighbours along each axis of a C-ordered array.
 package func rowMajorStrides(of shape: [Int]) -> [Int] {
   var strides = Array(repeating: 1, count: shape.count)
-  for axis in stride(from: shape.count - 2, through: 0, by: -1) { strides[axis] = strides[axis + 1] * shape[axis + 1] }
+  for axis in stride(from: shape.count - 2, through: 0, by: -1) {
+    strides[axis] = strides[axis + 1] * shape[axis + 1]
+  }
   return strides
 }
 

@@ -35,7 +35,9 @@ package struct RandomSource: RandomNumberGenerator, Sendable {
   package mutating func uniform() -> Double { Double(next() >> 11) * 0x1p-53 }
 
   /// A double in [lower, upper).
-  package mutating func uniform(_ lower: Double, _ upper: Double) -> Double { lower + (upper - lower) * uniform() }
+  package mutating func uniform(_ lower: Double, _ upper: Double) -> Double {
+    lower + (upper - lower) * uniform()
+  }
 
   /// An integer in [0, bound).
   package mutating func integer(below bound: Int) -> Int { Int.random(in: 0..<bound, using: &self) }

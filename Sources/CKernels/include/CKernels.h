@@ -2,3 +2,4 @@
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+#include "nnk_engine.h"

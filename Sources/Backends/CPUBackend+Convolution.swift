@@ -1,0 +1,158 @@
+// Convolution and transposed convolution of the CPU backend.
+
+internal import CKernels
+package import Tensors
+
+extension CPUBackend {
+  private func key(
+    _ sourceShape: [Int], _ outputChannelCount: Int, _ geometry: ConvolutionGeometry, plain: Bool, bias: Bool
+  ) -> ConvolutionKey {
+    ConvolutionKey(
+      sourceShape: sourceShape, outputChannelCount: outputChannelCount, geometry: geometry,
+      sourceIsPlain: plain,
+      hasBias: bias)
+  }
+
+  package func convolve(
+    _ source: Tensor, weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry
+  ) throws -> Tensor {
+    let convolution = try convolution(
+      key(source.shape, weight.shape[0], geometry, plain: source.layout == .plain, bias: bias != nil))
+    let result = makeActivation(
+      [source.batchCount, weight.shape[0]] + geometry.outputShape(for: source.spatialShape))
+    try convolution.run(source: source, weight: weight, bias: bias, into: result, pool: pool)
+    return result
+  }
+
+  package func convolutionSourceGradient(
+    _ gradient: Tensor, weight: Tensor, sourceShape: [Int], geometry: ConvolutionGeometry
+  ) throws -> Tensor {
+    let convolution = try convolution(key(sourceShape, weight.shape[0], geometry, plain: false, bias: false))
+    let source = makeActivation(sourceShape)
+    try convolution.runSourceGradient(gradient, weight: weight, into: source, pool: pool)
+    return source
+  }
+
+  package func convolutionWeightGradient(
+    _ gradient: Tensor, source: Tensor, weightShape: [Int], geometry: ConvolutionGeometry, wantsBias: Bool
+  ) throws -> (weight: Tensor, bias: Tensor?) {
+    let convolution = try convolution(
+      key(source.shape, weightShape[0], geometry, plain: source.layout == .plain, bias: wantsBias))
+    let weight = Tensor(uninitialized: weightShape, pool: pool)
+    let bias = wantsBias ? Tensor(uninitialized: [weightShape[0]], pool: pool) : nil
+    try convolution.runWeightGradient(gradient, source: source, into: weight, bias: bias, pool: pool)
+    return (weight, bias)
+  }
+
+  // A transposed convolution whose kernel equals its stride writes every output voxel once: it is a 1x1 convolution to
+  // all kernel offsets at once, followed by a copy that interleaves them. oneDNN's own is several times slower.
+
+  /// The extents and stride as three axes, and how many offsets a kernel has.
+  private func space(_ shape: [Int], _ stride: [Int]) -> (extent: [Int], kernel: [Int], offsetCount: Int) {
+    let lead = Array(repeating: 1, count: 3 - stride.count)
+    return (lead + shape.dropFirst(2), lead + stride, stride.reduce(1, *))
+  }
+
+  private func pointwise(_ rank: Int) -> ConvolutionGeometry {
+    ConvolutionGeometry(kernel: Array(repeating: 1, count: rank), stride: Array(repeating: 1, count: rank))
+  }
+
+  package func upsample(_ source: Tensor, weight: Tensor, bias: Tensor, stride: [Int]) throws -> Tensor {
+    let outputChannelCount = weight.shape[1]
+    let (extent, kernel, offsetCount) = space(source.shape, stride)
+    let padded = blocks(outputChannelCount) * block
+    let deep = try convolve(
+      source, weight: offsetsAsChannels(weight, offsetCount: offsetCount), bias: nil,
+      geometry: pointwise(stride.count))
+    let result = makeActivation(
+      [source.batchCount, outputChannelCount] + zip(source.spatialShape, stride).map { $0 * $1 })
+    let paddedBias = padded1D(bias, to: padded)
+    nnk_depth_to_space(
+      deep.floats, result.floats, paddedBias.floats, source.batchCount, blocks(outputChannelCount), extent,
+      kernel,
+      Int32(block))
+    return result
+  }
+
+  package func upsamplingGradients(
+    _ gradient: Tensor, source: Tensor, weight: Tensor, stride: [Int]
+  ) throws -> (source: Tensor, weight: Tensor, bias: Tensor) {
+    let outputChannelCount = weight.shape[1]
+    let (extent, kernel, offsetCount) = space(source.shape, stride)
+    let padded = blocks(outputChannelCount) * block
+    let deep = makeActivation([source.batchCount, offsetCount * padded] + source.spatialShape)
+    nnk_space_to_depth(
+      gradient.floats, deep.floats, source.batchCount, blocks(outputChannelCount), extent, kernel,
+      Int32(block))
+    let wide = offsetsAsChannels(weight, offsetCount: offsetCount)
+    let geometry = pointwise(stride.count)
+    let sourceGradient = try convolutionSourceGradient(
+      deep, weight: wide, sourceShape: source.shape, geometry: geometry)
+    let wideGradient = try convolutionWeightGradient(
+      deep, source: source, weightShape: wide.shape, geometry: geometry, wantsBias: false
+    ).weight
+    let sums = Tensor(uninitialized: [padded], pool: pool)
+    nnk_channel_sums(
+      gradient.floats, sums.floats, gradient.batchCount, blocks(outputChannelCount), gradient.voxelCount,
+      Int32(block))
+    return (
+      sourceGradient, channelsAsOffsets(wideGradient, like: weight, offsetCount: offsetCount),
+      truncated1D(sums, to: outputChannelCount)
+    )
+  }
+
+  /// `[C, O, offsets]` as a pointwise weight `[offsets * O padded, C, 1...]`, made again when the values change.
+  private func offsetsAsChannels(_ weight: Tensor, offsetCount: Int) -> Tensor {
+    let (inputCount, outputCount) = (weight.shape[0], weight.shape[1])
+    let padded = blocks(outputCount) * block
+    let shape = [offsetCount * padded, inputCount] + Array(repeating: 1, count: weight.shape.count - 2)
+    let slot = AnyHashable("offsets as channels")
+    if let known = weight.storage.derivedForms[slot], known.version == weight.storage.version {
+      return Tensor(shape: shape, storage: known.storage)
+    }
+    let wide = Tensor(uninitialized: shape, pool: pool)
+    let (from, to) = (weight.floats, wide.floats)
+    to.update(repeating: 0, count: wide.count)
+    for c in 0..<inputCount {
+      for o in 0..<outputCount {
+        for k in 0..<offsetCount {
+          to[(k * padded + o) * inputCount + c] = from[(c * outputCount + o) * offsetCount + k]
+        }
+      }
+    }
+    weight.storage.derivedForms[slot] = (weight.storage.version, wide.storage)
+    return wide
+  }
+
+  private func channelsAsOffsets(_ wide: Tensor, like weight: Tensor, offsetCount: Int) -> Tensor {
+    let (inputCount, outputCount) = (weight.shape[0], weight.shape[1])
+    let padded = blocks(outputCount) * block
+    let result = Tensor(uninitialized: weight.shape, pool: pool)
+    let (from, to) = (wide.floats, result.floats)
+    for c in 0..<inputCount {
+      for o in 0..<outputCount {
+        for k in 0..<offsetCount {
+          to[(c * outputCount + o) * offsetCount + k] = from[(k * padded + o) * inputCount + c]
+        }
+      }
+    }
+    return result
+  }
+
+  /// A vector with zeros appended.
+  func padded1D(_ vector: Tensor, to count: Int) -> Tensor {
+    if vector.count == count { return vector }
+    let result = Tensor(uninitialized: [count], pool: pool)
+    result.floats.update(repeating: 0, count: count)
+    result.floats.update(from: vector.floats, count: vector.count)
+    return result
+  }
+
+  /// The first elements of a vector.
+  func truncated1D(_ vector: Tensor, to count: Int) -> Tensor {
+    if vector.count == count { return vector }
+    let result = Tensor(uninitialized: [count], pool: pool)
+    result.floats.update(from: vector.floats, count: count)
+    return result
+  }
+}

@@ -1,0 +1,50 @@
+// Instance norm with leaky ReLU of the CPU backend.
+
+internal import CKernels
+package import Tensors
+
+extension CPUBackend {
+  package func normalize(
+    _ source: Tensor, scale: Tensor, shift: Tensor, settings: NormalizationSettings
+  ) -> (result: Tensor, statistics: NormalizationStatistics) {
+    let source = activation(source)
+    let padded = blocks(source.channelCount) * block
+    let result = makeActivation(source.shape)
+    let mean = Tensor(uninitialized: [source.batchCount, padded], pool: pool)
+    let reciprocal = Tensor(uninitialized: [source.batchCount, padded], pool: pool)
+    nnk_norm_forward(
+      source.floats, result.floats, mean.floats, reciprocal.floats, padded1D(scale, to: padded).floats,
+      padded1D(shift, to: padded).floats, source.batchCount, blocks(source.channelCount), source.voxelCount,
+      Int32(block), settings.epsilon, settings.negativeSlope)
+    return (result, NormalizationStatistics(mean: mean, reciprocalDeviation: reciprocal))
+  }
+
+  package func normalizationGradients(
+    _ gradient: Tensor, source: Tensor, scale: Tensor, shift: Tensor, statistics: NormalizationStatistics,
+    settings: NormalizationSettings
+  ) -> (source: Tensor, scale: Tensor, shift: Tensor) {
+    let source = activation(source)
+    let padded = blocks(source.channelCount) * block
+    let scaleParts = Tensor(uninitialized: [source.batchCount, padded], pool: pool)
+    let shiftParts = Tensor(uninitialized: [source.batchCount, padded], pool: pool)
+    nnk_norm_backward(
+      source.floats, gradient.floats, gradient.floats, statistics.mean.floats,
+      statistics.reciprocalDeviation.floats,
+      padded1D(scale, to: padded).floats, padded1D(shift, to: padded).floats, scaleParts.floats,
+      shiftParts.floats,
+      source.batchCount, blocks(source.channelCount), source.voxelCount, Int32(block), settings.negativeSlope)
+    return (gradient, sumOverBatch(scaleParts, scale.count), sumOverBatch(shiftParts, shift.count))
+  }
+
+  /// Sums `[N, C padded]` over N, dropping the padding.
+  private func sumOverBatch(_ parts: Tensor, _ channelCount: Int) -> Tensor {
+    let result = Tensor(uninitialized: [channelCount], pool: pool)
+    let padded = parts.shape[1]
+    for channel in 0..<channelCount {
+      var sum: Float = 0
+      for sample in 0..<parts.shape[0] { sum += parts.floats[sample * padded + channel] }
+      result.floats[channel] = sum
+    }
+    return result
+  }
+}

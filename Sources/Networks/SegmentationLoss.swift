@@ -1,0 +1,105 @@
+// Losses as values: weighted terms that add up, and their spread over the resolutions of deep supervision.
+
+package import Backends
+
+/// A sum of weighted terms over one resolution.
+package struct SegmentationLoss: Sendable, Equatable {
+  /// One kind of loss with its constants.
+  package enum Term: Sendable, Equatable {
+    /// Soft Dice: minus the mean over classes (and samples, unless `batch`) of (2 I + s) / (P + G + s).
+    case dice(batch: Bool, includesBackground: Bool, smoothing: Double)
+    /// Cross-entropy over labels, or binary cross-entropy over regions; mean over the voxels that count.
+    case crossEntropy
+  }
+
+  package var terms: [(weight: Double, term: Term)]
+
+  package init(_ terms: [(weight: Double, term: Term)]) { self.terms = terms }
+
+  /// nnU-Net's default: Dice without background plus cross-entropy, weights 1 and 1.
+  package static func diceAndCrossEntropy(batchDice: Bool) -> SegmentationLoss {
+    SegmentationLoss([
+      (1, .dice(batch: batchDice, includesBackground: false, smoothing: 1e-5)), (1, .crossEntropy),
+    ])
+  }
+
+  package static func + (a: SegmentationLoss, b: SegmentationLoss) -> SegmentationLoss {
+    SegmentationLoss(a.terms + b.terms)
+  }
+
+  package static func * (factor: Double, loss: SegmentationLoss) -> SegmentationLoss {
+    SegmentationLoss(loss.terms.map { (factor * $0.weight, $0.term) })
+  }
+
+  package static func == (a: SegmentationLoss, b: SegmentationLoss) -> Bool {
+    a.terms.elementsEqual(b.terms) { $0.weight == $1.weight && $0.term == $1.term }
+  }
+
+  /// The terms as calls of the backend, each pairing one Dice with one cross-entropy term where it can.
+  func fused(weight: Double) -> [SegmentationLossTerms] {
+    var entropyWeight = 0.0
+    var calls: [SegmentationLossTerms] = []
+    for (termWeight, term) in terms {
+      switch term {
+      case .crossEntropy: entropyWeight += termWeight
+      case .dice(let batch, let includesBackground, let smoothing):
+        calls.append(
+          SegmentationLossTerms(
+            crossEntropyWeight: 0, diceWeight: Float(termWeight * weight), batchDice: batch,
+            includesBackground: includesBackground, smoothing: Float(smoothing)))
+      }
+    }
+    if entropyWeight != 0 {
+      if calls.isEmpty { calls.append(SegmentationLossTerms(crossEntropyWeight: 0, diceWeight: 0)) }
+      calls[0].crossEntropyWeight = Float(entropyWeight * weight)
+    }
+    return calls
+  }
+}
+
+/// A loss at every resolution, weighted.
+package struct DeepSupervisionLoss: Sendable, Equatable {
+  package var loss: SegmentationLoss
+  /// One weight per resolution, finest first; a resolution of weight 0 is left out.
+  package var weights: [Double]
+
+  package init(loss: SegmentationLoss, weights: [Double]) {
+    self.loss = loss
+    self.weights = weights
+  }
+
+  /// nnU-Net's weights: halved per resolution, the last 0, normalised to sum 1.
+  ///
+  /// - Note: With one resolution the reference's weight is 0 / 0; here it is 1.
+  package static func standardWeights(headCount: Int) -> [Double] {
+    if headCount <= 1 { return [1] }
+    var weights = (0..<headCount).map { pow2(-$0) }
+    weights[headCount - 1] = 0
+    let sum = weights.reduce(0, +)
+    return weights.map { $0 / sum }
+  }
+
+  /// How many resolutions, from the finest on, have to be computed.
+  package var neededHeadCount: Int { (weights.lastIndex { $0 != 0 } ?? 0) + 1 }
+
+  /// The weighted sum; on a recording tape the heads receive their gradients.
+  ///
+  /// - Parameters:
+  ///   - heads: Logits, finest first; those beyond the weights do not count.
+  ///   - targets: One per head.
+  ///   - tape: The tape the heads were computed on.
+  package func callAsFunction(_ heads: [Variable], _ targets: [SegmentationTarget], on tape: Tape) -> Double {
+    var total = 0.0
+    for (head, (target, weight)) in zip(heads, zip(targets, weights)) where weight != 0 {
+      for terms in loss.fused(weight: weight) {
+        let (value, gradient) = tape.backend.segmentationLoss(
+          logits: head.value, target: target, terms: terms, wantsGradient: tape.isRecording)
+        total += value
+        if let gradient { head.receive(gradient, backend: tape.backend) }
+      }
+    }
+    return total
+  }
+}
+
+private func pow2(_ exponent: Int) -> Double { Double(sign: .plus, exponent: exponent, significand: 1) }

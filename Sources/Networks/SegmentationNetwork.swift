@@ -1,0 +1,81 @@
+// What every segmentation network offers to training, inference and scripts.
+
+package import Backends
+package import Reporting
+package import Tensors
+
+/// A network from images to logits at one or more resolutions.
+package protocol SegmentationNetwork: AnyObject {
+  var backend: any Backend { get }
+  /// Every learnable tensor once, in the order of nnU-Net's optimizer.
+  var parameters: [Parameter] { get }
+  /// Resolutions with an output of their own.
+  var headCount: Int { get }
+  /// Names under which nnU-Net's state dictionary lists a parameter besides its own.
+  func aliases(of name: String) -> [String]
+  /// Logits of the first `headCount` resolutions, finest first.
+  /// - Shape: input `[N, C, spatial]`; outputs `[N, K, spatial / stride]`.
+  func forward(_ input: Tensor, heads headCount: Int, on tape: Tape) throws -> [Variable]
+}
+
+extension SegmentationNetwork {
+  /// Learnable numbers.
+  package var parameterCount: Int { parameters.reduce(0) { $0 + $1.value.count } }
+
+  /// The finest logits in the plain layout, without preparing a backward pass.
+  package func predict(_ input: Tensor) throws -> Tensor {
+    let tape = Tape(backend: backend, isRecording: false)
+    let heads = try forward(input, heads: 1, on: tape)
+    return backend.plain(heads[0].value)
+  }
+
+  /// Takes the values of a state dictionary; every parameter must be there with its shape.
+  ///
+  /// - Parameters:
+  ///   - state: Names and values; names of no parameter are ignored.
+  ///   - source: The file, for errors.
+  /// - Throws: A ``Diagnostic`` naming the first parameter that is missing or has another shape.
+  package func load(_ state: [String: NDArray<Float>], source: String) throws(Diagnostic) {
+    for parameter in parameters {
+      guard let values = state[parameter.name] else {
+        throw Diagnostic(
+          "weights do not fit the network", at: source, expected: "a tensor named \(parameter.name)",
+          found: nearestName(to: parameter.name, in: state.keys).map {
+            "no such tensor; the nearest is \($0)"
+          }
+            ?? "no such tensor", remedy: "use weights trained with the same plans and configuration")
+      }
+      guard values.shape == parameter.value.shape else {
+        throw Diagnostic(
+          "weights do not fit the network", at: "\(source), \(parameter.name)",
+          expected: "\(parameter.value.shape)",
+          found: "\(values.shape)", remedy: "use weights trained with the same plans and configuration")
+      }
+    }
+    for parameter in parameters { if let values = state[parameter.name] { parameter.assign(values) } }
+  }
+
+  /// Every parameter's values on the host, by name.
+  package func stateDictionary() -> [(name: String, values: NDArray<Float>)] {
+    parameters.map { ($0.name, $0.value.hostArray) }
+  }
+}
+
+/// Builds the network of an architecture with random weights.
+///
+/// - Parameters:
+///   - spec: The architecture.
+///   - inputChannelCount: Image channels.
+///   - outputChannelCount: Labels with background, or regions.
+///   - seed: Key of the random weights.
+///   - backend: Where it computes.
+package func makeNetwork(
+  _ spec: ArchitectureSpec, inputChannelCount: Int, outputChannelCount: Int, seed: Int, backend: any Backend
+) -> any SegmentationNetwork {
+  switch spec.family {
+  case .plainConvUNet:
+    PlainConvUNet(
+      spec, inputChannelCount: inputChannelCount, outputChannelCount: outputChannelCount, seed: seed,
+      backend: backend)
+  }
+}
