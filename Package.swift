@@ -71,7 +71,7 @@ let package = Package(
       "Inference",
       [
         "Preprocessing", "Planning", "Datasets", "Networks", "Backends", "VolumeFormats", "Archives", "Volumes",
-        "Tensors", "Reporting",
+        "Tensors", "Reporting", "CKernels",
       ])
     // 5: façade
     + module(

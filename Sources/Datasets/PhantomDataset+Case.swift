@@ -1,8 +1,8 @@
 // The images of the built-in phantom: a solid ellipsoid with a core, among hollow spheres and rods as bright as it.
 // Geometry is computed in millimetres, so that the voxel spacing of a case changes its sampling and nothing else.
 
-private import Foundation
-package import Tensors
+import Foundation
+import Tensors
 package import Volumes
 
 /// What the phantom dataset looks like; the defaults make a task for a few minutes of training.

@@ -3,3 +3,4 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "nnk_engine.h"
+#include "nnk_inference.h"
