@@ -5,6 +5,7 @@ import Foundation
 import Tensors
 import TestSupport
 import Testing
+import VolumeFormats
 import Volumes
 
 @Suite("PhantomDataset")
@@ -68,5 +69,35 @@ struct PhantomDatasetTests {
     #expect(dark.threshold == 2 && !dark.takesBrighter && dark.dice == 1)
     let middle = bestThresholdDice(images: [image], labels: [labels], label: 1)
     #expect(middle.dice == 0.5)
+  }
+
+  @Test("The folder is a raw dataset, the same bytes every time")
+  func folder() throws {
+    var options = PhantomOptions()
+    options.trainingCaseCount = 2
+    options.heldOutCaseCount = 1
+    let parent = try Goldens.temporaryFolder("phantom")
+    defer { try? FileManager.default.removeItem(at: parent) }
+    let folders = [parent.appending(path: "a"), parent.appending(path: "b")]
+    for folder in folders { try makePhantomDataset(at: folder, options: options) }
+    let names = [
+      "dataset.json", "imagesTr/phantom_000_0000.nii.gz", "imagesTr/phantom_001_0000.nii.gz",
+      "labelsTr/phantom_000.nii.gz", "labelsTr/phantom_001.nii.gz", "imagesTs/phantom_002_0000.nii.gz",
+      "labelsTs/phantom_002.nii.gz",
+    ]
+    for name in names {
+      let bytes = try folders.map { try Data(contentsOf: $0.appending(path: name)) }
+      #expect(bytes[0] == bytes[1], "\(name)")
+    }
+    let description = try DatasetDescription(contentsOf: folders[0].appending(path: "dataset.json"))
+    #expect(description.trainingCaseCount == 2)
+    #expect(description.labels.foregroundLabels == [1, 2])
+    let expected = makePhantomCase(index: 2, options: options)
+    let image = try readImage(folders[0].appending(path: names[5]))
+    let labels = try readLabels(folders[0].appending(path: names[6]))
+    #expect(image.voxels == expected.image.voxels)
+    #expect(labels.voxels == expected.labels.voxels)
+    #expect(image.geometry.spacing == expected.image.geometry.spacing)
+    #expect(image.geometry.origin == labels.geometry.origin)
   }
 }
