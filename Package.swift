@@ -52,7 +52,7 @@ let package = Package(
     + module("LuaHost", ["Reporting", "CLua", "CLuaShims"])
     // 3: parts
     + module("Networks", ["Backends", "Archives", "Tensors", "Reporting"])
-    + module("Augmentation", ["Volumes", "Tensors", "Reporting"])
+    + module("Augmentation", ["Archives", "Volumes", "Tensors", "Reporting", "CKernels"], fixtures: true)
     + module("Datasets", ["VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting"])
     + module("Evaluation", ["Datasets", "VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting"])
     + module("Figures", ["Volumes", "Tensors", "Reporting", "CCairo"])

@@ -2,5 +2,6 @@
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+#include "nnk_augmentation.h"
 #include "nnk_engine.h"
 #include "nnk_inference.h"
