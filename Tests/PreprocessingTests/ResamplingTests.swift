@@ -1,0 +1,147 @@
+// Resampling against published vectors, small references and properties.
+
+import Archives
+import Foundation
+import Preprocessing
+import Tensors
+import TestSupport
+import Testing
+
+/// Vectors are printed with six decimals.
+private let printedTolerance: Float = 6e-7
+/// The prefilter is exact up to rounding of doubles.
+private let filterTolerance = 1e-12
+/// Both sides round doubles to float32; they differ by one unit in the last place at most.
+private let float32Tolerance: Float = 1.2e-7
+/// One unit in the last place of half precision, where the double lies at the border of two values.
+private let float16Tolerance: Float = 0.0005
+
+private func resized(_ line: [Float], to count: Int, order: InterpolationOrder) -> [Float] {
+  resizeImage(
+    NDArray(shape: [1, 1, 1, line.count], elements: line), to: [1, 1, count], rule: ResizeRule(order: order)
+  ).elements
+}
+
+private func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
+  a.count == b.count ? zip(a, b).map { abs($0 - $1) }.max() ?? 0 : .infinity
+}
+
+@Suite struct ResamplingTests {
+  private static let line: [Float] = [1, 4, 2, 8, 5, 7]
+
+  @Test(
+    "One line is resized as scikit-image does it",
+    arguments: [
+      (
+        InterpolationOrder.cubic, [1, 2.888013, 3.727825, 1.831461, 5.073557, 8, 5.475524, 5.516787, 7.254236] as [Float]
+      ),
+      (
+        .cubic,
+        [
+          1, 1.854058, 3.727962, 3.487552, 1.917484, 3.211359, 6.898977, 7.901387, 5.814734, 4.964342, 6.310839, 7.319371,
+        ]
+      ),
+      (.cubic, [1.854058, 1.917484, 7.901387, 6.310839]),
+      (.linear, [1, 2.5, 3.666667, 2.333333, 5, 7.5, 5.5, 6, 7]),
+      (.nearest, [1, 4, 4, 2, 8, 8, 5, 7, 7]),
+    ])
+  func publishedLines(order: InterpolationOrder, expected: [Float]) {
+    #expect(largestDifference(resized(Self.line, to: expected.count, order: order), expected) < printedTolerance)
+  }
+
+  @Test("Nearest neighbours of an even ratio are the upper ones")
+  func nearestHalves() {
+    #expect(resized((0..<8).map(Float.init), to: 4, order: .nearest) == [1, 3, 5, 7])
+    #expect(resized((0..<4).map(Float.init), to: 8, order: .nearest) == [0, 0, 1, 1, 2, 2, 3, 3])
+  }
+
+  @Test("The spline of the coefficients returns the samples")
+  func prefilterInverts() {
+    let samples = (0..<40).map { sin(Double($0) * 1.3) * 5 + Double($0 % 7) }
+    let coefficients = cubicSplineCoefficients(of: samples)
+    for i in samples.indices {
+      let before = coefficients[max(i - 1, 0)]
+      let after = coefficients[min(i + 1, samples.count - 1)]
+      #expect(abs((before + 4 * coefficients[i] + after) / 6 - samples[i]) < filterTolerance)
+    }
+  }
+
+  @Test("A constant image stays constant", arguments: [InterpolationOrder.nearest, .linear, .cubic], [nil, 0, 1, 2])
+  func constantStaysConstant(order: InterpolationOrder, separateAxis: Int?) {
+    let image = NDArray<Float>(shape: [2, 5, 9, 11], repeating: 0.1)
+    let result = resizeImage(image, to: [7, 13, 8], rule: ResizeRule(order: order, separateAxis: separateAxis))
+    #expect(result.shape == [2, 7, 13, 8])
+    #expect(result.elements.allSatisfy { $0 == 0.1 })
+  }
+
+  @Test("An image of the right size is returned untouched, even without rounding")
+  func sameShape() {
+    let image = NDArray<Float>(shape: [1, 2, 3, 4], elements: (0..<24).map { Float($0) * 0.1 })
+    #expect(resizeImage(image, to: [2, 3, 4], rule: ResizeRule(order: .linear, rounding: .float16)) == image)
+  }
+
+  @Test("A linear ramp stays a ramp away from the borders")
+  func rampStaysRamp() {
+    let result = resized((0..<30).map(Float.init), to: 60, order: .cubic)
+    for i in 20..<40 { #expect(abs(result[i] - (Float(i) + 0.5) / 2 + 0.5) < 1e-5) }
+  }
+
+  @Test("Exact ties go to the nearest label, then to the smallest")
+  func labelTies() {
+    func resizedLabels(_ line: [Int16], to count: Int) -> [Int16] {
+      resizeLabelMap(NDArray(shape: [1, 1, line.count], elements: line), to: [1, 1, count], separateAxis: nil).elements
+    }
+    #expect(resizedLabels([0, 0, 2, 2], to: 8) == [0, 0, 0, 0, 2, 2, 2, 2])
+    #expect(resizedLabels([0, 1, 2, 2, 0, 1], to: 3) == [1, 2, 1])
+  }
+
+  @Test("The coarse axis is chosen from the current spacing first, then from the new one")
+  func separateAxisChoice() {
+    #expect(separateAxis(current: [5, 1, 1], new: [1, 5, 1]) == 0)
+    #expect(separateAxis(current: [3, 1, 1], new: [1, 5, 1]) == 1)
+    #expect(separateAxis(current: [3, 1, 1], new: [1, 1, 1]) == nil)
+    #expect(separateAxis(current: [1, 5, 5], new: [9, 1, 1]) == nil)
+    #expect(separateAxis(current: [2, 1, 1], new: [1, 1, 1], force: true) == 0)
+    #expect(separateAxis(current: [9, 1, 1], new: [1, 1, 1], force: false) == nil)
+  }
+
+  @Test("New sizes round halves to even")
+  func newShape() {
+    #expect(resampledShape([5, 10, 7], from: [1, 1, 2], to: [2, 4, 1]) == [2, 2, 14])
+  }
+
+  @Test("Small volumes agree with the reference in every way of resampling", arguments: 0..<5)
+  func referenceVolumes(index: Int) throws {
+    let url = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Fixtures/resampling.json")
+    let fixture = try #require(try JSON(contentsOf: url)[index])
+    let shape = try #require(fixture["shape"]?.integers)
+    let newShape = try #require(fixture["newShape"]?.integers)
+    let axis = separateAxis(
+      current: try #require(fixture["current"]?.doubles), new: try #require(fixture["new"]?.doubles))
+    let image = NDArray(shape: shape, elements: try decode(fixture["image"], as: Float.self))
+
+    let cubic = resizeImage(image, to: newShape, rule: ResizeRule(order: .cubic, separateAxis: axis))
+    let expectedCubic = try decode(fixture["cubic"], as: Float.self)
+    let range = (expectedCubic.max() ?? 0) - (expectedCubic.min() ?? 0)
+    #expect(largestDifference(cubic.elements, expectedCubic) <= float32Tolerance * range)
+
+    let half = image.map { Float(Float16($0)) }
+    let linear = resizeImage(
+      half, to: newShape, rule: ResizeRule(order: .linear, separateAxis: axis, rounding: .float16))
+    let expectedLinear = try decode(fixture["linear16"], as: Float.self)
+    #expect(largestDifference(linear.elements, expectedLinear) <= float16Tolerance * range)
+
+    let labels = NDArray(shape: Array(shape.dropFirst()), elements: try decode(fixture["labels"], as: Int16.self))
+    let resizedLabels = resizeLabelMap(labels, to: newShape, separateAxis: axis)
+    #expect(resizedLabels.elements == (try decode(fixture["labelsOut"], as: Int16.self)))
+  }
+
+  private func decode<T: BitwiseCopyable>(_ json: JSON?, as type: T.Type) throws -> [T] {
+    let data = try #require(Data(base64Encoded: try #require(json?.string)))
+    return data.withUnsafeBytes { bytes in
+      (0..<bytes.count / MemoryLayout<T>.size).map {
+        bytes.loadUnaligned(fromByteOffset: $0 * MemoryLayout<T>.size, as: T.self)
+      }
+    }
+  }
+}
