@@ -50,7 +50,8 @@ extension CaseProperties {
     else {
       throw Diagnostic(
         "the properties of a case are not usable", at: source,
-        expected: "spacing, shape_before_cropping, bbox_used_for_cropping and geometry", found: json.text(indent: nil),
+        expected: "spacing, shape_before_cropping, bbox_used_for_cropping and geometry",
+        found: json.text(indent: nil),
         remedy: "preprocess the dataset again")
     }
     self.init(
@@ -91,7 +92,8 @@ extension ImageGeometry {
 extension NIfTIOrientation {
   fileprivate init?(json: JSON) {
     guard let version = json["version"]?.integer, let dimensionCount = json["dimension_count"]?.integer,
-      let pixdim = json["pixdim"]?.doubles, let qform = json["qform_code"]?.integer.flatMap(Int32.init(exactly:)),
+      let pixdim = json["pixdim"]?.doubles,
+      let qform = json["qform_code"]?.integer.flatMap(Int32.init(exactly:)),
       let sform = json["sform_code"]?.integer.flatMap(Int32.init(exactly:)),
       let quaternion = json["quaternion"]?.doubles, let srow = json["srow"]?.doubles,
       let units = json["xyzt_units"]?.integer.flatMap(Int32.init(exactly:))

@@ -89,7 +89,9 @@ private func voxelsByLabel(in segmentation: NDArray<Int16>, labels: Set<Int>) ->
   return Dictionary(uniqueKeysWithValues: zip(wanted.map { Int($0) }, groups))
 }
 
-private func coordinates(of picks: some Collection<Int>, in groups: [[UInt32]], shape: [Int]) -> NDArray<Int32> {
+private func coordinates(of picks: some Collection<Int>, in groups: [[UInt32]], shape: [Int]) -> NDArray<
+  Int32
+> {
   var elements: [Int32] = []
   elements.reserveCapacity(picks.count * 3)
   for pick in picks {

@@ -72,15 +72,17 @@ private let smallestDeviation: Float = 1e-8
 
 /// Normalises every channel in place.
 ///
-/// - Parameter segmentation: the cropped segmentation, `[Z, Y, X]`; below 0 means outside the object.
-/// - Shape: image `[C, Z, Y, X]`
+/// In the cropped segmentation, values below 0 mean outside the object. A number of channels that does not fit the
+/// schemes, or RGB values beyond 8 bits, are errors.
+/// - Shape: image `[C, Z, Y, X]`, segmentation `[Z, Y, X]`
 package func normalize(
   _ image: inout NDArray<Float>, segmentation: NDArray<Int16>, using schemes: [IntensityNormalization],
   layout: FileLayout
 ) throws(Diagnostic) {
   guard schemes.count == image.shape[0] else {
     throw Diagnostic(
-      "the image does not fit the plans", expected: "\(schemes.count) channels", found: "\(image.shape[0]) channels",
+      "the image does not fit the plans", expected: "\(schemes.count) channels",
+      found: "\(image.shape[0]) channels",
       remedy: "check channel_names in dataset.json and the image files of the case")
   }
   let size = segmentation.count
@@ -133,6 +135,8 @@ private func checkRGB(_ values: [Float], channel: Int) throws(Diagnostic) {
     throw Diagnostic(
       "RGB normalisation needs 8-bit values", at: "channel \(channel)", expected: "values in 0...255",
       found: "values in \(low)...\(high)",
-      remedy: "name the channel differently in dataset.json, so that it is normalised by its own range, and plan again")
+      remedy:
+        "name the channel differently in dataset.json, so that it is normalised by its own range, and plan again"
+    )
   }
 }

@@ -27,7 +27,9 @@ import Volumes
   func badBox() throws {
     var object = try #require(properties.json.object)
     object["bbox_used_for_cropping"] = [[1, 0], [0, 1], [0, 1]]
-    let error = #expect(throws: Diagnostic.self) { try CaseProperties(json: .object(object), source: "here.json") }
+    let error = #expect(throws: Diagnostic.self) {
+      try CaseProperties(json: .object(object), source: "here.json")
+    }
     #expect(error?.location == "here.json")
   }
 }

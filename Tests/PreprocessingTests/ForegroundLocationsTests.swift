@@ -28,7 +28,8 @@ import Testing
     let segmentation = NDArray<Int16>(shape: [1, 1040, 1000], repeating: 1)
     let drawn = drawForegroundLocations(in: segmentation, targets: targets)[.label(1)]
     #expect(drawn.shape == [10400, 3])
-    let positions = Set(stride(from: 0, to: drawn.count, by: 3).map { drawn.elements[$0 + 1] * 1000 + drawn.elements[$0 + 2] })
+    let positions = Set(
+      stride(from: 0, to: drawn.count, by: 3).map { drawn.elements[$0 + 1] * 1000 + drawn.elements[$0 + 2] })
     #expect(positions.count == 10400)
   }
 
@@ -45,6 +46,9 @@ import Testing
     let segmentation = NDArray<Int16>(shape: [1, 1, 6], elements: [-1, 0, 3, 1, 2, 3])
     let locations = drawForegroundLocations(in: segmentation, targets: wanted)
     #expect(locations[.region([2, 1])].shape == [2, 3])
-    #expect(Set(locations[.annotated].elements.enumerated().filter { $0.offset % 3 == 2 }.map(\.element)) == [0, 1, 3, 4])
+    #expect(
+      Set(locations[.annotated].elements.enumerated().filter { $0.offset % 3 == 2 }.map(\.element)) == [
+        0, 1, 3, 4,
+      ])
   }
 }

@@ -33,12 +33,14 @@ private func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
     "One line is resized as scikit-image does it",
     arguments: [
       (
-        InterpolationOrder.cubic, [1, 2.888013, 3.727825, 1.831461, 5.073557, 8, 5.475524, 5.516787, 7.254236] as [Float]
+        InterpolationOrder.cubic,
+        [1, 2.888013, 3.727825, 1.831461, 5.073557, 8, 5.475524, 5.516787, 7.254236] as [Float]
       ),
       (
         .cubic,
         [
-          1, 1.854058, 3.727962, 3.487552, 1.917484, 3.211359, 6.898977, 7.901387, 5.814734, 4.964342, 6.310839, 7.319371,
+          1, 1.854058, 3.727962, 3.487552, 1.917484, 3.211359, 6.898977, 7.901387, 5.814734, 4.964342,
+          6.310839, 7.319371,
         ]
       ),
       (.cubic, [1.854058, 1.917484, 7.901387, 6.310839]),
@@ -46,7 +48,8 @@ private func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
       (.nearest, [1, 4, 4, 2, 8, 8, 5, 7, 7]),
     ])
   func publishedLines(order: InterpolationOrder, expected: [Float]) {
-    #expect(largestDifference(resized(Self.line, to: expected.count, order: order), expected) < printedTolerance)
+    #expect(
+      largestDifference(resized(Self.line, to: expected.count, order: order), expected) < printedTolerance)
   }
 
   @Test("Nearest neighbours of an even ratio are the upper ones")
@@ -66,10 +69,13 @@ private func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
     }
   }
 
-  @Test("A constant image stays constant", arguments: [InterpolationOrder.nearest, .linear, .cubic], [nil, 0, 1, 2])
+  @Test(
+    "A constant image stays constant", arguments: [InterpolationOrder.nearest, .linear, .cubic],
+    [nil, 0, 1, 2])
   func constantStaysConstant(order: InterpolationOrder, separateAxis: Int?) {
     let image = NDArray<Float>(shape: [2, 5, 9, 11], repeating: 0.1)
-    let result = resizeImage(image, to: [7, 13, 8], rule: ResizeRule(order: order, separateAxis: separateAxis))
+    let result = resizeImage(
+      image, to: [7, 13, 8], rule: ResizeRule(order: order, separateAxis: separateAxis))
     #expect(result.shape == [2, 7, 13, 8])
     #expect(result.elements.allSatisfy { $0 == 0.1 })
   }
@@ -89,7 +95,9 @@ private func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
   @Test("Exact ties go to the nearest label, then to the smallest")
   func labelTies() {
     func resizedLabels(_ line: [Int16], to count: Int) -> [Int16] {
-      resizeLabelMap(NDArray(shape: [1, 1, line.count], elements: line), to: [1, 1, count], separateAxis: nil).elements
+      resizeLabelMap(
+        NDArray(shape: [1, 1, line.count], elements: line), to: [1, 1, count], separateAxis: nil
+      ).elements
     }
     #expect(resizedLabels([0, 0, 2, 2], to: 8) == [0, 0, 0, 0, 2, 2, 2, 2])
     #expect(resizedLabels([0, 1, 2, 2, 0, 1], to: 3) == [1, 2, 1])
@@ -112,12 +120,12 @@ private func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
 
   @Test("Small volumes agree with the reference in every way of resampling", arguments: 0..<5)
   func referenceVolumes(index: Int) throws {
-    let url = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Fixtures/resampling.json")
-    let fixture = try #require(try JSON(contentsOf: url)[index])
+    let fixture = try #require(JSON(parsing: resamplingFixture, source: "fixture")[index])
     let shape = try #require(fixture["shape"]?.integers)
     let newShape = try #require(fixture["newShape"]?.integers)
-    let axis = separateAxis(
-      current: try #require(fixture["current"]?.doubles), new: try #require(fixture["new"]?.doubles))
+    let current = try #require(fixture["current"]?.doubles)
+    let new = try #require(fixture["new"]?.doubles)
+    let axis = separateAxis(current: current, new: new)
     let image = NDArray(shape: shape, elements: try decode(fixture["image"], as: Float.self))
 
     let cubic = resizeImage(image, to: newShape, rule: ResizeRule(order: .cubic, separateAxis: axis))
@@ -131,13 +139,15 @@ private func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
     let expectedLinear = try decode(fixture["linear16"], as: Float.self)
     #expect(largestDifference(linear.elements, expectedLinear) <= float16Tolerance * range)
 
-    let labels = NDArray(shape: Array(shape.dropFirst()), elements: try decode(fixture["labels"], as: Int16.self))
+    let labels = NDArray(
+      shape: Array(shape.dropFirst()), elements: try decode(fixture["labels"], as: Int16.self))
     let resizedLabels = resizeLabelMap(labels, to: newShape, separateAxis: axis)
     #expect(resizedLabels.elements == (try decode(fixture["labelsOut"], as: Int16.self)))
   }
 
   private func decode<T: BitwiseCopyable>(_ json: JSON?, as type: T.Type) throws -> [T] {
-    let data = try #require(Data(base64Encoded: try #require(json?.string)))
+    let text = try #require(json?.string)
+    let data = try #require(Data(base64Encoded: text))
     return data.withUnsafeBytes { bytes in
       (0..<bytes.count / MemoryLayout<T>.size).map {
         bytes.loadUnaligned(fromByteOffset: $0 * MemoryLayout<T>.size, as: T.self)

@@ -47,7 +47,8 @@ package func forEachResizedChannel(
   _ body: (_ channel: Int, _ values: UnsafeBufferPointer<Float>) throws -> Void
 ) rethrows {
   let shape = Array(image.shape.dropFirst())
-  precondition(shape.count == newShape.count && !newShape.contains { $0 < 1 }, "\(shape) cannot become \(newShape)")
+  precondition(
+    shape.count == newShape.count && !newShape.contains { $0 < 1 }, "\(shape) cannot become \(newShape)")
   let inputSize = shape.reduce(1, *)
   let resizer = ChannelResizer(shape: shape, newShape: newShape, rule: rule)
   var result = [Float](repeating: 0, count: shape == newShape ? 0 : newShape.reduce(1, *))
@@ -75,7 +76,8 @@ private struct ChannelResizer {
       count = source.count
     }
     for axis in resizedAxes {
-      let interpolation = AxisInterpolation(inputCount: shape[axis], outputCount: newShape[axis], order: rule.order)
+      let interpolation = AxisInterpolation(
+        inputCount: shape[axis], outputCount: newShape[axis], order: rule.order)
       let outer = extents[..<axis].reduce(1, *)
       let inner = extents[(axis + 1)...].reduce(1, *)
       extents[axis] = newShape[axis]

@@ -9,7 +9,9 @@ package import Tensors
 /// Scores are doubles added up over the neighbours in C order. Among exactly tied labels the one that a nearest
 /// neighbour resize gives wins if it is tied, else the smallest.
 /// - Shape: input `[Z, Y, X]`, output `newShape`
-package func resizeLabelMap(_ labels: NDArray<Int16>, to newShape: [Int], separateAxis: Int?) -> NDArray<Int16> {
+package func resizeLabelMap(_ labels: NDArray<Int16>, to newShape: [Int], separateAxis: Int?) -> NDArray<
+  Int16
+> {
   precondition(labels.shape.count == 3 && newShape.count == 3 && !newShape.contains { $0 < 1 })
   if labels.shape == newShape { return labels }
   let axes = (0..<3).map { axis in
