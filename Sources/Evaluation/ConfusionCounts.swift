@@ -10,7 +10,9 @@ package struct ConfusionCounts: Sendable, Equatable {
   package var falseNegatives: Int
   package var trueNegatives: Int
 
-  package init(truePositives: Int = 0, falsePositives: Int = 0, falseNegatives: Int = 0, trueNegatives: Int = 0) {
+  package init(
+    truePositives: Int = 0, falsePositives: Int = 0, falseNegatives: Int = 0, trueNegatives: Int = 0
+  ) {
     self.truePositives = truePositives
     self.falsePositives = falsePositives
     self.falseNegatives = falseNegatives

@@ -17,10 +17,13 @@ package struct TargetMetrics: Sendable, Equatable {
   package var referenceCount: Double
 
   /// Every metric under its key in `summary.json`.
-  fileprivate static let fields: [(key: String, path: WritableKeyPath<TargetMetrics, Double> & Sendable)] = [
-    ("Dice", \.dice), ("IoU", \.intersectionOverUnion), ("TP", \.truePositives), ("FP", \.falsePositives),
-    ("FN", \.falseNegatives), ("TN", \.trueNegatives), ("n_pred", \.predictedCount), ("n_ref", \.referenceCount),
-  ]
+  fileprivate static var fields: [(key: String, path: WritableKeyPath<TargetMetrics, Double>)] {
+    [
+      ("Dice", \.dice), ("IoU", \.intersectionOverUnion), ("TP", \.truePositives), ("FP", \.falsePositives),
+      ("FN", \.falseNegatives), ("TN", \.trueNegatives), ("n_pred", \.predictedCount),
+      ("n_ref", \.referenceCount),
+    ]
+  }
 
   private init() {
     (dice, intersectionOverUnion, truePositives, falsePositives) = (.nan, .nan, .nan, .nan)
@@ -108,7 +111,9 @@ package struct EvaluationSummary: Sendable, Equatable {
   }
 
   /// The mean metrics of one target.
-  package func mean(of target: LabelValue) -> TargetMetrics? { targets.firstIndex(of: target).map { means[$0] } }
+  package func mean(of target: LabelValue) -> TargetMetrics? {
+    targets.firstIndex(of: target).map { means[$0] }
+  }
 }
 
 // MARK: - summary.json
@@ -117,7 +122,8 @@ extension EvaluationSummary {
   /// The content of nnU-Net's `summary.json`.
   package var json: JSON {
     func byTarget(_ metrics: [TargetMetrics], integralCounts: Bool) -> JSON {
-      .object(JSONObject(zip(targets, metrics).map { ($0.summaryKey, $1.json(integralCounts: integralCounts)) }))
+      .object(
+        JSONObject(zip(targets, metrics).map { ($0.summaryKey, $1.json(integralCounts: integralCounts)) }))
     }
     return [
       "foreground_mean": foregroundMean.json(integralCounts: false),
@@ -154,7 +160,8 @@ extension EvaluationSummary {
     guard let foregroundMean = TargetMetrics(json: json["foreground_mean"]) else {
       throw fail("an incomplete foreground_mean")
     }
-    let keyed = meanObject.keys.compactMap { key in LabelValue(summaryKey: key).map { (key: key, target: $0) } }
+    let keyed = meanObject.keys.compactMap { key in LabelValue(summaryKey: key).map { (key: key, target: $0) }
+    }
     guard keyed.count == meanObject.count else { throw fail("the keys \(meanObject.keys) in mean") }
     // Text order puts 10 before 2; label order is what tables want.
     let ordered = keyed.sorted { $0.target.labels.lexicographicallyPrecedes($1.target.labels) }
@@ -183,7 +190,9 @@ extension LabelValue {
       return
     }
     guard key.hasPrefix("("), key.hasSuffix(")") else { return nil }
-    let parts = key.dropFirst().dropLast().split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
+    let parts = key.dropFirst().dropLast().split(separator: ",").map {
+      $0.trimmingCharacters(in: .whitespaces)
+    }
     let labels = parts.compactMap { Int($0) }
     guard !labels.isEmpty, labels.count == parts.count else { return nil }
     self = .region(labels)

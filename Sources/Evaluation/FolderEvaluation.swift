@@ -2,9 +2,10 @@
 
 package import Datasets
 package import Foundation
-package import Reporting
+import Reporting
 import Tensors
 import VolumeFormats
+import Volumes
 
 /// Counts and ratios of one predicted file.
 package func evaluateCase(
@@ -53,7 +54,8 @@ package func evaluateFolder(
   let cases = try parallelMap(predicted.count) { index in
     let name = predicted[index]
     return try evaluateCase(
-      reference: reference.appending(path: name), prediction: prediction.appending(path: name), targets: labels,
+      reference: reference.appending(path: name), prediction: prediction.appending(path: name),
+      targets: labels,
       ignoreLabel: ignore)
   }
   return EvaluationSummary(targets: labels, cases: cases)
@@ -64,7 +66,8 @@ package func evaluateFolder(
   reference: URL, prediction: URL, scheme: LabelScheme, fileEnding: String, chill: Bool = true
 ) throws -> EvaluationSummary {
   try evaluateFolder(
-    reference: reference, prediction: prediction, labels: scheme.foregroundTargets, ignore: scheme.ignoreLabel,
+    reference: reference, prediction: prediction, labels: scheme.foregroundTargets,
+    ignore: scheme.ignoreLabel,
     fileEnding: fileEnding, chill: chill)
 }
 

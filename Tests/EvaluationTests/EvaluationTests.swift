@@ -17,8 +17,10 @@ import Testing
   func counts() {
     let counts = ConfusionCounts.count(
       of: [.label(1), .region([1, 2])], reference: reference, prediction: prediction, ignoreLabel: 3)
-    #expect(counts[0] == ConfusionCounts(truePositives: 1, falsePositives: 1, falseNegatives: 1, trueNegatives: 3))
-    #expect(counts[1] == ConfusionCounts(truePositives: 4, falsePositives: 1, falseNegatives: 0, trueNegatives: 1))
+    #expect(
+      counts[0] == ConfusionCounts(truePositives: 1, falsePositives: 1, falseNegatives: 1, trueNegatives: 3))
+    #expect(
+      counts[1] == ConfusionCounts(truePositives: 4, falsePositives: 1, falseNegatives: 0, trueNegatives: 1))
     #expect(counts[0].dice == 0.5)
     #expect(counts[1].intersectionOverUnion == 0.8)
   }
@@ -57,7 +59,8 @@ import Testing
       ])
   }
 
-  @Test("Cases without the target leave the mean Dice alone; a target never seen makes the foreground mean NaN")
+  @Test(
+    "Cases without the target leave the mean Dice alone; a target never seen makes the foreground mean NaN")
   func means() {
     let summary = summary()
     #expect(summary.means[0].dice == 2.0 / 3)
@@ -85,11 +88,14 @@ import Testing
 
   @Test("A summary without means is refused with its path")
   func incomplete() {
-    let error = #expect(throws: Diagnostic.self) { try EvaluationSummary(json: ["mean": [:]], source: "/x.json") }
+    let error = #expect(throws: Diagnostic.self) {
+      try EvaluationSummary(json: ["mean": [:]], source: "/x.json")
+    }
     #expect(error?.location == "/x.json")
   }
 
-  @Test("Keys of targets are read back", arguments: [LabelValue.label(12), .region([3]), .region([1, 2, 3])])
+  @Test(
+    "Keys of targets are read back", arguments: [LabelValue.label(12), .region([3]), .region([1, 2, 3])])
   func keys(target: LabelValue) {
     #expect(LabelValue(summaryKey: target.summaryKey) == target)
     #expect(LabelValue(summaryKey: "whole") == nil)
@@ -98,7 +104,8 @@ import Testing
 
 @Suite(.enabled(if: Goldens.areAvailable, Comment(rawValue: Goldens.absence))) struct FolderEvaluationTests {
   private static let models = [
-    ("Dataset801_PhantomCT", "2d"), ("Dataset801_PhantomCT", "3d_fullres"), ("Dataset802_PhantomBrain", "3d_fullres"),
+    ("Dataset801_PhantomCT", "2d"), ("Dataset801_PhantomCT", "3d_fullres"),
+    ("Dataset802_PhantomBrain", "3d_fullres"),
     ("Dataset802_PhantomBrain", "3d_lowres"), ("Dataset804_PhantomOblique", "3d_fullres"),
   ]
 
