@@ -105,6 +105,9 @@ let package = Package(
           "Backends", "Archives", "Volumes", "Tensors", "Reporting",
         ],
         swiftSettings: settings),
+      .testTarget(
+        name: "lunetteTests", dependencies: ["lunette", "Pipelines", "Datasets", "Reporting", "TestSupport"],
+        swiftSettings: settings),
       .target(name: "TestSupport", dependencies: ["Archives", "Tensors"], path: "Tests/TestSupport", swiftSettings: settings),
     ],
   swiftLanguageModes: [.v6]

@@ -1,1 +1,5 @@
-print("lunette")
+// The entry point: everything happens in Program.
+
+import Foundation
+
+exit(Program.run(CommandLine.arguments))

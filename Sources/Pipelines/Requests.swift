@@ -1,0 +1,200 @@
+// What the stages are asked to do: values that the command line and Lua fill in.
+
+package import Datasets
+package import Foundation
+package import Reporting
+
+/// The whole job on one dataset.
+package struct Job: Sendable {
+  /// Number or name.
+  package var dataset: String
+  package var planning: PlanningRequest
+  package var training: TrainingRequest
+  package var validation: ValidationRequest
+  /// Where the report goes; made if need be.
+  package var reportFolder: URL
+
+  package init(
+    dataset: String, planning: PlanningRequest = PlanningRequest(), training: TrainingRequest,
+    validation: ValidationRequest = ValidationRequest(), reportFolder: URL
+  ) {
+    self.dataset = dataset
+    self.planning = planning
+    self.training = training
+    self.validation = validation
+    self.reportFolder = reportFolder
+  }
+}
+
+/// How to plan.
+package struct PlanningRequest: Sendable, Equatable {
+  /// nnU-Net's name of the planner.
+  package var planner: String
+  /// - Units: GB of GPU memory; the planner's own target if nil.
+  package var memoryTarget: Double?
+  /// - Units: mm, array order; the planner's own rule if nil.
+  package var targetSpacing: [Double]?
+  /// A name for the plans in place of the planner's own.
+  package var plansName: String?
+
+  package init(
+    planner: String = "ExperimentPlanner", memoryTarget: Double? = nil, targetSpacing: [Double]? = nil,
+    plansName: String? = nil
+  ) {
+    self.planner = planner
+    self.memoryTarget = memoryTarget
+    self.targetSpacing = targetSpacing
+    self.plansName = plansName
+  }
+}
+
+/// A trainer by name, and the file that defines it if it is not the default one.
+package struct TrainerReference: Sendable, Equatable {
+  package var name: String
+  package var file: URL?
+
+  package init(name: String = "nnUNetTrainer", file: URL? = nil) {
+    self.name = name
+    self.file = file
+  }
+}
+
+/// Which training to run.
+package struct TrainingRequest: Sendable, Equatable {
+  /// What to do about a run that is there already.
+  package enum Start: Sendable, Equatable {
+    /// Train from the beginning; an error if the folder holds a run.
+    case new
+    /// Go on from the latest checkpoint.
+    case latest
+    /// Move the existing run aside, then train from the beginning.
+    case overwrite
+    /// Do not train: the finished run is wanted.
+    case finished
+    /// Take a finished run, go on with an unfinished one, else train from the beginning.
+    case whateverIsThere
+  }
+
+  /// Full name, such as `Dataset004_Hippocampus`.
+  package var dataset: String
+  package var configuration: String
+  package var fold: Fold
+  package var trainer: TrainerReference
+  /// Name of the plans.
+  package var plans: String
+  package var start: Start
+  package var seed: UInt64
+  package var writesCheckpoints: Bool
+
+  package init(
+    dataset: String, configuration: String, fold: Fold, trainer: TrainerReference = TrainerReference(),
+    plans: String = "nnUNetPlans", start: Start = .new, seed: UInt64 = 0, writesCheckpoints: Bool = true
+  ) {
+    self.dataset = dataset
+    self.configuration = configuration
+    self.fold = fold
+    self.trainer = trainer
+    self.plans = plans
+    self.start = start
+    self.seed = seed
+    self.writesCheckpoints = writesCheckpoints
+  }
+
+  /// The folder of the model in the results: `TRAINER__PLANS__CONFIGURATION`.
+  package var modelFolderName: String { "\(trainer.name)__\(plans)__\(configuration)" }
+}
+
+/// Which of a run's checkpoints is meant.
+package enum CheckpointName: String, Sendable, CaseIterable {
+  case final, best, latest
+
+  /// Reads `best`, `checkpoint_best`, `checkpoint_best.pth` and the like.
+  package init(parsing text: String) throws(Diagnostic) {
+    var stem = text
+    for ending in [".pth", ".safetensors"] where stem.hasSuffix(ending) { stem.removeLast(ending.count) }
+    if stem.hasPrefix("checkpoint_") { stem.removeFirst("checkpoint_".count) }
+    if let name = CheckpointName(rawValue: stem) {
+      self = name
+      return
+    }
+    let names = CheckpointName.allCases.map(\.rawValue)
+    throw Diagnostic(
+      "\"\(text)\" is no checkpoint", expected: "final, best or latest, also as checkpoint_final.pth",
+      found: text,
+      remedy: nearestName(to: stem, in: names).map { "did you mean \($0)?" }
+        ?? "leave it away for the final one")
+  }
+
+  /// The file's name without its ending.
+  package var stem: String { "checkpoint_\(rawValue)" }
+}
+
+/// How to validate a run on its held-out cases.
+package struct ValidationRequest: Sendable, Equatable {
+  package var checkpoint: CheckpointName
+  package var savesProbabilities: Bool
+
+  package init(checkpoint: CheckpointName = .final, savesProbabilities: Bool = false) {
+    self.checkpoint = checkpoint
+    self.savesProbabilities = savesProbabilities
+  }
+}
+
+/// How to predict with a trained configuration.
+package struct PredictionRequest: Sendable {
+  /// Full name of the dataset that the model was trained on.
+  package var dataset: String
+  package var configuration: String
+  package var trainerName: String
+  package var plans: String
+  package var folds: [Fold]
+  package var checkpoint: CheckpointName
+  /// Step of the sliding window, as a fraction of the patch.
+  package var stepFraction = 0.5
+  package var usesMirroring = true
+  package var savesProbabilities = false
+  /// Leaves predictions alone that are there.
+  package var keepsExisting = false
+  /// Which share of the cases to take: number `index` of `count`.
+  package var part: (index: Int, count: Int) = (0, 1)
+
+  package init(
+    dataset: String, configuration: String, trainerName: String = "nnUNetTrainer",
+    plans: String = "nnUNetPlans",
+    folds: [Fold] = (0..<5).map(Fold.number), checkpoint: CheckpointName = .final
+  ) {
+    self.dataset = dataset
+    self.configuration = configuration
+    self.trainerName = trainerName
+    self.plans = plans
+    self.folds = folds
+    self.checkpoint = checkpoint
+  }
+
+  /// The folder of the model in the results: `TRAINER__PLANS__CONFIGURATION`.
+  package var modelFolderName: String { "\(trainerName)__\(plans)__\(configuration)" }
+}
+
+/// What to score against what.
+package struct EvaluationRequest: Sendable {
+  package var references: URL
+  package var predictions: URL
+  package var datasetJSON: URL
+  package var plans: URL
+  /// `summary.json` beside the predictions if nil.
+  package var output: URL?
+  /// Whether references without a prediction are left out in place of an error.
+  package var allowsMissing: Bool
+
+  package init(
+    references: URL, predictions: URL, datasetJSON: URL, plans: URL, output: URL? = nil,
+    allowsMissing: Bool = false
+  ) {
+    self.references = references
+    self.predictions = predictions
+    self.datasetJSON = datasetJSON
+    self.plans = plans
+    self.output = output
+    self.allowsMissing = allowsMissing
+  }
+}

@@ -1,0 +1,132 @@
+// predict: a folder of images to a folder of label maps, with a trained configuration.
+
+package import ArgumentParser
+import Datasets
+import Foundation
+import Pipelines
+import Reporting
+
+/// Predicts the cases of a folder.
+package struct PredictCommand: ParsableCommand {
+  package static let configuration = CommandConfiguration(
+    commandName: "predict", abstract: "Predict the images of a folder with a trained configuration.")
+
+  @Option(
+    name: .customShort("i"), help: ArgumentHelp("Folder of images, named CASE_0000.ending.", valueName: "dir")
+  )
+  var input: String
+
+  @Option(name: .customShort("o"), help: ArgumentHelp("Folder for the predictions.", valueName: "dir"))
+  var output: String
+
+  @Option(
+    name: .customShort("d"), help: ArgumentHelp("Dataset the model was trained on.", valueName: "dataset"))
+  var dataset: String
+
+  @Option(name: .customShort("c"), help: ArgumentHelp("Configuration.", valueName: "configuration"))
+  var configurationName: String
+
+  @Option(name: .customShort("p"), help: ArgumentHelp("Plans.", valueName: "plans"))
+  var plans = "nnUNetPlans"
+
+  @Option(name: .dashed("tr"), help: ArgumentHelp("Trainer.", valueName: "trainer"))
+  var trainer = "nnUNetTrainer"
+
+  @Option(
+    name: .customShort("f"), parsing: .upToNextOption,
+    help: ArgumentHelp("Folds whose models are averaged, or `all`.", valueName: "fold"))
+  package var folds = ["0", "1", "2", "3", "4"]
+
+  @Option(
+    name: .dashed("step_size"),
+    help: ArgumentHelp("Step of the sliding window in patch sizes, over 0 up to 1.", valueName: "fraction"))
+  package var stepSize = 0.5
+
+  @Flag(
+    name: .switched("disable_tta"), help: "No averaging over mirrored images: faster, a little less exact.")
+  var disablesMirroring = false
+
+  @Flag(name: .switched("verbose"), help: "Accepted; everything worth knowing is printed anyway.")
+  var verbose = false
+
+  @Flag(name: .switched("save_probabilities"), help: "Save the probabilities too (CASE.npz).")
+  var savesProbabilities = false
+
+  @Flag(
+    name: [.customLong("continue_prediction"), .customLong("c")],
+    help: "Leave predictions that are there as they are.")
+  var continues = false
+
+  @Option(
+    name: .dashed("chk"),
+    help: ArgumentHelp(
+      "Checkpoint: checkpoint_best.pth, checkpoint_best or best; final, latest.", valueName: "checkpoint"))
+  package var checkpoint = "checkpoint_final.pth"
+
+  @Option(
+    name: .dashed("npp"),
+    help: ArgumentHelp("Accepted; the threads of one process do the work.", valueName: "count"))
+  var preprocessingProcessCount: Int?
+
+  @Option(
+    name: .dashed("nps"),
+    help: ArgumentHelp("Accepted; the threads of one process do the work.", valueName: "count"))
+  var exportProcessCount: Int?
+
+  @Option(
+    name: .dashed("prev_stage_predictions"),
+    help: ArgumentHelp("Not supported yet: predictions of a cascade's first stage.", valueName: "dir"))
+  var previousStage: String?
+
+  @Option(
+    name: .dashed("num_parts"), help: ArgumentHelp("Share the cases among so many calls.", valueName: "count")
+  )
+  var partCount = 1
+
+  @Option(
+    name: .dashed("part_id"), help: ArgumentHelp("Which share this call takes, from 0.", valueName: "number"))
+  var part = 0
+
+  @Option(
+    name: .dashed("device"),
+    help: ArgumentHelp("Device: cpu. Without it a usable GPU, else the CPU.", valueName: "device"))
+  var device: String?
+
+  @Flag(name: .switched("disable_progress_bar"), help: "No progress bars.")
+  var hidesProgress = false
+
+  @Flag(name: .switched("not_on_device"), help: "Accepted; on the CPU there is no other place.")
+  var keepsOffDevice = false
+
+  @OptionGroup var folders: FolderOptions
+
+  package init() {}
+
+  package func validate() throws {
+    guard stepSize > 0, stepSize <= 1 else { throw ValidationError("-step_size lies over 0 and up to 1") }
+    guard partCount >= 1, (0..<partCount).contains(part) else {
+      throw ValidationError("-part_id lies from 0 to one less than -num_parts (\(partCount))")
+    }
+  }
+
+  package func run() throws {
+    try Unsupported.refuse(
+      previousStage != nil, "-prev_stage_predictions",
+      because: "the cascade's second stage cannot be run here")
+    let folds = try folds.map { try Fold(parsing: $0) }
+    try DeviceChoice.resolve(device)
+    Unsupported.remarkProcesses(preprocessingProcessCount != nil, "-npp")
+    Unsupported.remarkProcesses(exportProcessCount != nil, "-nps")
+    let pipeline = folders.pipeline(showsProgress: !hidesProgress)
+    var request = PredictionRequest(
+      dataset: try pipeline.roots.resolveName(dataset), configuration: configurationName,
+      trainerName: trainer,
+      plans: plans, folds: folds, checkpoint: try CheckpointName(parsing: checkpoint))
+    request.stepFraction = stepSize
+    request.usesMirroring = !disablesMirroring
+    request.savesProbabilities = savesProbabilities
+    request.keepsExisting = continues
+    request.part = (part, partCount)
+    try pipeline.predict(folder: URL(filePath: input), to: URL(filePath: output), request)
+  }
+}

@@ -1,0 +1,110 @@
+// The built program as a user runs it: exit codes, streams, links.
+
+import Foundation
+import Testing
+
+@Suite struct ProgramTests {
+  private struct Result {
+    var status: Int32
+    var output: String
+    var errors: String
+  }
+
+  /// The program beside the test runner.
+  private static let program = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
+    .appending(path: "lunette")
+
+  private func run(_ arguments: [String], as program: URL = Self.program) throws -> Result {
+    let process = Process()
+    process.executableURL = program
+    process.arguments = arguments
+    process.environment = ["PATH": "/usr/bin:/bin", "HOME": NSTemporaryDirectory()]
+    let output = Pipe()
+    let errors = Pipe()
+    process.standardOutput = output
+    process.standardError = errors
+    process.standardInput = FileHandle.nullDevice
+    try process.run()
+    let outputData = try output.fileHandleForReading.readToEnd() ?? Data()
+    let errorData = try errors.fileHandleForReading.readToEnd() ?? Data()
+    process.waitUntilExit()
+    return Result(
+      status: process.terminationStatus, output: String(decoding: outputData, as: UTF8.self),
+      errors: String(decoding: errorData, as: UTF8.self))
+  }
+
+  @Test("Help goes to standard output with exit code 0")
+  func help() throws {
+    let result = try run(["--help"])
+    #expect(result.status == 0)
+    #expect(result.output.contains("plan_and_preprocess"))
+    #expect(result.errors.isEmpty)
+  }
+
+  @Test("A wrong flag is a usage error that names the nearest")
+  func wrongFlag() throws {
+    let result = try run(["train", "4", "3d_fullres", "0", "--npx"])
+    #expect(result.status == 2)
+    #expect(result.errors.hasPrefix("lunette: "))
+    #expect(result.errors.contains("--npz"))
+    #expect(result.output.isEmpty)
+  }
+
+  @Test("A missing folder setting is a failure that names both ways to set it")
+  func missingRoot() throws {
+    let result = try run(["extract_fingerprint", "-d", "Dataset004_Hippocampus"])
+    #expect(result.status == 1)
+    #expect(result.errors.hasPrefix("lunette: "))
+    #expect(result.errors.contains("--root"))
+    #expect(result.errors.contains("nnUNet_raw"))
+  }
+
+  @Test("A fold that is neither all nor a number fails with a remedy")
+  func wrongFold() throws {
+    let result = try run(["train", "4", "3d_fullres", "first", "-device", "cpu"])
+    #expect(result.status == 1)
+    #expect(result.errors.contains("\"first\""))
+    #expect(result.errors.contains("`all`"))
+  }
+
+  @Test("A trainer that does not exist is named")
+  func wrongTrainer() throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    try Data("return {}".utf8).write(to: folder.appending(path: "MyTrainer.lua"))
+    let result = try run([
+      "train", "Dataset004_Hippocampus", "2d", "0", "-tr", "MyTrainr", "--trainers", folder.path, "--root",
+      folder.path,
+    ])
+    #expect(result.status == 1)
+    #expect(result.errors.contains("did you mean -tr MyTrainer?"))
+  }
+
+  @Test("Doctor names every library with a version")
+  func doctor() throws {
+    let result = try run(["doctor"])
+    #expect(result.status == 0)
+    for name in [
+      "Lua", "readline", "zlib", "niftilib", "oneDNN", "OpenBLAS", "cairo", "threads", "memory", "GPU",
+    ] {
+      #expect(result.output.contains(name), "\(name)")
+    }
+  }
+
+  @Test("Links with nnU-Net's names answer --help as the command they name")
+  func links() throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    let names = try run(["version", "--nnunet-names"]).output.split(separator: "\n").map(String.init)
+    #expect(names.contains("train") && names.contains("predict") && !names.contains("demo"))
+    for name in names {
+      let link = folder.appending(path: "nnUNetv2_" + name)
+      try FileManager.default.createSymbolicLink(at: link, withDestinationURL: Self.program)
+      let result = try run(["--help"], as: link)
+      #expect(result.status == 0)
+      #expect(result.output.contains("lunette \(name)"), "\(name)")
+    }
+  }
+}
