@@ -14,7 +14,9 @@ package enum CommandNames {
     RootCommand.configuration.subcommands.compactMap { $0.configuration.commandName }
   }
 
-  /// nnU-Net's own commands, without their prefix. - Source: the entry points of nnU-Net 2.8.1.
+  /// nnU-Net's own commands, without their prefix.
+  ///
+  /// - Source: the entry points of nnU-Net 2.8.1.
   static let ofNNUNet: Set = [
     "plan_and_preprocess", "extract_fingerprint", "plan_experiment", "preprocess", "train", "predict",
     "predict_from_modelfolder", "find_best_configuration", "accumulate_crossval_results",
