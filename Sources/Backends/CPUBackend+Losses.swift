@@ -23,7 +23,6 @@ extension CPUBackend {
     precondition(labels.count == batch * voxels, "\(labels.count) labels for logits \(logits.shape)")
     let ignored = Int32(ignored ?? Int(Int16.min))
     let probabilities = Tensor(uninitialized: logits.shape, pool: pool)
-    defer { withExtendedLifetime(probabilities) {} }
     nnk_softmax(logits.floats, probabilities.floats, batch, classes, voxels)
     var entropies = [Double](repeating: 0, count: batch)
     var counts = [Int64](repeating: 0, count: batch)
@@ -55,7 +54,6 @@ extension CPUBackend {
     precondition(
       maps.count == batch * mapCount * voxels, "\(maps.count) map voxels for logits \(logits.shape)")
     let probabilities = Tensor(uninitialized: logits.shape, pool: pool)
-    defer { withExtendedLifetime(probabilities) {} }
     nnk_sigmoid(logits.floats, probabilities.floats, logits.count)
     var raw = [Double](repeating: 0, count: batch * regions * 5)
     nnk_region_sums(

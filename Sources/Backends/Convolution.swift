@@ -93,7 +93,6 @@ final class Convolution {
     let primitive = try weightGradient.get()
     let descriptor = try weightMemory(primitive, dnnl_query_diff_weights_md)
     let packed = pool.allocate(byteCount: descriptor.byteCount)
-    defer { withExtendedLifetime(packed) {} }
     var arguments = [
       (Int32(DNNL_ARG_SRC_0), self.source, source.storage.pointer),
       (DNNL_ARG_DIFF_DST, result, gradient.storage.pointer),

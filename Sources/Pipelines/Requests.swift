@@ -2,10 +2,11 @@
 
 package import Datasets
 package import Foundation
+package import Planning
 package import Reporting
 
 /// The whole job on one dataset.
-package struct Job: Sendable {
+package struct Job {
   /// Number or name.
   package var dataset: String
   package var planning: PlanningRequest
@@ -27,7 +28,7 @@ package struct Job: Sendable {
 }
 
 /// How to plan.
-package struct PlanningRequest: Sendable, Equatable {
+package struct PlanningRequest {
   /// nnU-Net's name of the planner.
   package var planner: String
   /// - Units: GB of GPU memory; the planner's own target if nil.
@@ -36,15 +37,18 @@ package struct PlanningRequest: Sendable, Equatable {
   package var targetSpacing: [Double]?
   /// A name for the plans in place of the planner's own.
   package var plansName: String?
+  /// Heuristics that the caller replaces.
+  package var rules: PlanningRules
 
   package init(
     planner: String = "ExperimentPlanner", memoryTarget: Double? = nil, targetSpacing: [Double]? = nil,
-    plansName: String? = nil
+    plansName: String? = nil, rules: PlanningRules = PlanningRules()
   ) {
     self.planner = planner
     self.memoryTarget = memoryTarget
     self.targetSpacing = targetSpacing
     self.plansName = plansName
+    self.rules = rules
   }
 }
 

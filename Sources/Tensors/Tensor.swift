@@ -68,9 +68,7 @@ package struct Tensor {
   package var voxelCount: Int { shape.dropFirst(2).reduce(1, *) }
   package var spatialShape: [Int] { Array(shape.dropFirst(2)) }
 
-  /// The buffer as floats, valid while the tensor lives.
-  ///
-  /// A local tensor may die after its last mention: hold it with `withExtendedLifetime` across the use of the pointer.
+  /// The buffer as floats; valid while the tensor lives.
   package var floats: UnsafeMutablePointer<Float> {
     precondition(elementType == .float32, "a \(elementType.rawValue) tensor read as float32")
     return storage.pointer.assumingMemoryBound(to: Float.self)

@@ -50,7 +50,7 @@ struct PlanExperimentCommand: ParsableCommand {
     commandName: "plan_experiment", abstract: "Plan the networks and the preprocessing of datasets.",
     discussion: """
       With -d, plans datasets whose fingerprint is there (see extract_fingerprint). With --fingerprint and \
-      --dataset_json, plans without any image and writes to -o.
+      --dataset_json, plans without any image and writes to -o; then -d only names the dataset in the plans.
       """)
 
   @Option(
@@ -77,8 +77,8 @@ struct PlanExperimentCommand: ParsableCommand {
     if isWithoutImages, fingerprint == nil || datasetJSON == nil || output == nil {
       throw ValidationError("planning without images takes all of --fingerprint, --dataset_json and -o")
     }
-    if isWithoutImages, !datasets.isEmpty {
-      throw ValidationError("give either -d, or --fingerprint with --dataset_json and -o, not both")
+    if isWithoutImages, datasets.count > 1 {
+      throw ValidationError("planning without images takes one -d NAME")
     }
     if !isWithoutImages, datasets.isEmpty { throw ValidationError("-d DATASET is missing") }
   }
@@ -88,8 +88,8 @@ struct PlanExperimentCommand: ParsableCommand {
     let pipeline = folders.pipeline()
     if let fingerprint, let datasetJSON, let output {
       try pipeline.planExperiment(
-        fingerprint: URL(filePath: fingerprint), datasetJSON: URL(filePath: datasetJSON), request,
-        to: URL(filePath: output))
+        fingerprint: URL(filePath: fingerprint), datasetJSON: URL(filePath: datasetJSON),
+        datasetName: datasets.first, request, to: URL(filePath: output))
       return
     }
     for name in datasets {
