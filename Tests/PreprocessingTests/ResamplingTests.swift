@@ -105,12 +105,12 @@ private func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
 
   @Test("The coarse axis is chosen from the current spacing first, then from the new one")
   func separateAxisChoice() {
-    #expect(separateAxis(current: [5, 1, 1], new: [1, 5, 1]) == 0)
-    #expect(separateAxis(current: [3, 1, 1], new: [1, 5, 1]) == 1)
-    #expect(separateAxis(current: [3, 1, 1], new: [1, 1, 1]) == nil)
-    #expect(separateAxis(current: [1, 5, 5], new: [9, 1, 1]) == nil)
-    #expect(separateAxis(current: [2, 1, 1], new: [1, 1, 1], force: true) == 0)
-    #expect(separateAxis(current: [9, 1, 1], new: [1, 1, 1], force: false) == nil)
+    #expect(coarseAxis(current: [5, 1, 1], new: [1, 5, 1]) == 0)
+    #expect(coarseAxis(current: [3, 1, 1], new: [1, 5, 1]) == 1)
+    #expect(coarseAxis(current: [3, 1, 1], new: [1, 1, 1]) == nil)
+    #expect(coarseAxis(current: [1, 5, 5], new: [9, 1, 1]) == nil)
+    #expect(coarseAxis(current: [2, 1, 1], new: [1, 1, 1], force: true) == 0)
+    #expect(coarseAxis(current: [9, 1, 1], new: [1, 1, 1], force: false) == nil)
   }
 
   @Test("New sizes round halves to even")
@@ -125,7 +125,7 @@ private func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
     let newShape = try #require(fixture["newShape"]?.integers)
     let current = try #require(fixture["current"]?.doubles)
     let new = try #require(fixture["new"]?.doubles)
-    let axis = separateAxis(current: current, new: new)
+    let axis = coarseAxis(current: current, new: new)
     let image = NDArray(shape: shape, elements: try decode(fixture["image"], as: Float.self))
 
     let cubic = resizeImage(image, to: newShape, rule: ResizeRule(order: .cubic, separateAxis: axis))

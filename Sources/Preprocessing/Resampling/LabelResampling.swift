@@ -4,14 +4,23 @@
 import Foundation
 package import Tensors
 
+/// How two labels with equal claims to a voxel are told apart.
+package enum LabelTieRule: Sendable {
+  /// Scores are doubles; among exact ties the nearest neighbour's label wins, else the smallest.
+  case nearestThenSmallest
+  /// Scores are rounded to half precision after scaling to 1000; the smallest label wins.
+  ///
+  /// - Source: nnU-Net's resample_torch_fornnunet.
+  case halfPrecision
+}
+
 /// Resizes a label map; one that has the size already is returned untouched.
 ///
-/// Scores are doubles added up over the neighbours in C order. Among exactly tied labels the one that a nearest
-/// neighbour resize gives wins if it is tied, else the smallest.
+/// Scores are doubles added up over the neighbours in C order.
 /// - Shape: input `[Z, Y, X]`, output `newShape`
-package func resizeLabelMap(_ labels: NDArray<Int16>, to newShape: [Int], separateAxis: Int?) -> NDArray<
-  Int16
-> {
+package func resizeLabelMap(
+  _ labels: NDArray<Int16>, to newShape: [Int], separateAxis: Int?, ties: LabelTieRule = .nearestThenSmallest
+) -> NDArray<Int16> {
   precondition(labels.shape.count == 3 && newShape.count == 3 && !newShape.contains { $0 < 1 })
   if labels.shape == newShape { return labels }
   let axes = (0..<3).map { axis in
@@ -20,18 +29,15 @@ package func resizeLabelMap(_ labels: NDArray<Int16>, to newShape: [Int], separa
       : LabelAxis(inputCount: labels.shape[axis], outputCount: newShape[axis])
   }
   var result = NDArray<Int16>(shape: newShape, repeating: 0)
-  let strides = labels.strides
   labels.elements.withUnsafeBufferPointer { source in
     result.elements.withUnsafeMutableBufferPointer { destination in
-      guard let source = source.baseAddress, let destination = destination.baseAddress else { return }
-      // SAFETY: every slice of the result is written by one iteration; the labels are only read.
-      nonisolated(unsafe) let input = source
-      nonisolated(unsafe) let output = destination
+      guard let input = source.baseAddress, let base = destination.baseAddress else { return }
+      let resizer = LabelResizer(axes: axes, strides: labels.strides, ties: ties, input: input)
+      // SAFETY: every slice of the result is written by one iteration.
+      nonisolated(unsafe) let output = base
       parallelFor(newShape[0]) { z in
         for y in 0..<newShape[1] {
-          resizeRow(
-            z: axes[0].samples[z], y: axes[1].samples[y], row: axes[2].samples, strides: strides, from: input,
-            into: output + (z * newShape[1] + y) * newShape[2])
+          resizer.resizeRow(z: z, y: y, into: output + (z * newShape[1] + y) * newShape[2])
         }
       }
     }
@@ -71,39 +77,48 @@ private struct LabelAxis: Sendable {
   }
 }
 
-private func resizeRow(
-  z: LabelSample, y: LabelSample, row: [LabelSample], strides: [Int], from input: UnsafePointer<Int16>,
-  into output: UnsafeMutablePointer<Int16>
-) {
-  let lines = (
-    input + z.lower * strides[0] + y.lower * strides[1], input + z.lower * strides[0] + y.upper * strides[1],
-    input + z.upper * strides[0] + y.lower * strides[1], input + z.upper * strides[0] + y.upper * strides[1]
-  )
-  let nearestLine = input + z.nearest * strides[0] + y.nearest * strides[1]
-  let weights = SIMD4<Double>(
-    z.lowerWeight * y.lowerWeight, z.lowerWeight * y.upperWeight, z.upperWeight * y.lowerWeight,
-    z.upperWeight * y.upperWeight)
-  row.withUnsafeBufferPointer { row in
-    for x in 0..<row.count {
-      let sample = row[x]
-      let neighbours = SIMD8<Int16>(
-        lines.0[sample.lower], lines.0[sample.upper], lines.1[sample.lower], lines.1[sample.upper],
-        lines.2[sample.lower], lines.2[sample.upper], lines.3[sample.lower], lines.3[sample.upper])
-      let first = neighbours[0]
-      if neighbours == SIMD8(repeating: first) {
-        output[x] = first
-      } else {
-        let low = weights * sample.lowerWeight
-        let high = weights * sample.upperWeight
-        let scores = SIMD8<Double>(low[0], high[0], low[1], high[1], low[2], high[2], low[3], high[3])
-        output[x] = winner(neighbours, weights: scores, nearest: nearestLine[sample.nearest])
+private struct LabelResizer: @unchecked Sendable {
+  let axes: [LabelAxis]
+  let strides: [Int]
+  let ties: LabelTieRule
+  // SAFETY: only read, and the labels outlive the resizer.
+  let input: UnsafePointer<Int16>
+
+  func resizeRow(z: Int, y: Int, into output: UnsafeMutablePointer<Int16>) {
+    let z = axes[0].samples[z]
+    let y = axes[1].samples[y]
+    let lines = (
+      input + z.lower * strides[0] + y.lower * strides[1],
+      input + z.lower * strides[0] + y.upper * strides[1],
+      input + z.upper * strides[0] + y.lower * strides[1], input + z.upper * strides[0] + y.upper * strides[1]
+    )
+    let nearestLine = input + z.nearest * strides[0] + y.nearest * strides[1]
+    let weights = SIMD4<Double>(
+      z.lowerWeight * y.lowerWeight, z.lowerWeight * y.upperWeight, z.upperWeight * y.lowerWeight,
+      z.upperWeight * y.upperWeight)
+    axes[2].samples.withUnsafeBufferPointer { row in
+      for x in 0..<row.count {
+        let sample = row[x]
+        let neighbours = SIMD8<Int16>(
+          lines.0[sample.lower], lines.0[sample.upper], lines.1[sample.lower], lines.1[sample.upper],
+          lines.2[sample.lower], lines.2[sample.upper], lines.3[sample.lower], lines.3[sample.upper])
+        let first = neighbours[0]
+        if neighbours == SIMD8(repeating: first) {
+          output[x] = first
+        } else {
+          let low = weights * sample.lowerWeight
+          let high = weights * sample.upperWeight
+          let scores = SIMD8<Double>(low[0], high[0], low[1], high[1], low[2], high[2], low[3], high[3])
+          let nearest = ties == .nearestThenSmallest ? nearestLine[sample.nearest] : nil
+          output[x] = winner(neighbours, weights: scores, nearest: nearest)
+        }
       }
     }
   }
 }
 
-/// The label with the largest sum of weights.
-private func winner(_ neighbours: SIMD8<Int16>, weights: SIMD8<Double>, nearest: Int16) -> Int16 {
+/// The label with the largest sum of weights; without a nearest label, sums have half precision.
+private func winner(_ neighbours: SIMD8<Int16>, weights: SIMD8<Double>, nearest: Int16?) -> Int16 {
   var labels = SIMD8<Int16>()
   var scores = SIMD8<Double>()
   var labelCount = 0
@@ -116,11 +131,14 @@ private func winner(_ neighbours: SIMD8<Int16>, weights: SIMD8<Double>, nearest:
     }
     scores[k] += weights[i]
   }
+  if nearest == nil {
+    for k in 0..<labelCount { scores[k] = Double(Float16(scores[k] * 1000)) }
+  }
   var best = scores[0]
   for k in 1..<max(1, labelCount) { best = max(best, scores[k]) }
   var smallest = Int16.max
   for k in 0..<labelCount where scores[k] == best {
-    if labels[k] == nearest { return nearest }
+    if let nearest, labels[k] == nearest { return nearest }
     smallest = min(smallest, labels[k])
   }
   return smallest

@@ -1,14 +1,15 @@
 // When a coarse axis is resampled apart from the fine ones.
 
-/// Spacings that differ by more than this count as anisotropic (nnU-Net's ANISO_THRESHOLD).
-package let anisotropyThreshold = 3.0
+import Planning
 
 /// The axis that is resampled by nearest neighbour after each of its slices was resized, or `nil` for a joint resize.
 ///
 /// The current spacing decides first, then the new one; two equally coarse axes mean a joint resize.
-package func separateAxis(current: [Double], new: [Double], force: Bool? = nil) -> Int? {
+package func coarseAxis(
+  current: [Double], new: [Double], force: Bool? = nil, threshold: Double = ResamplingSpec.anisotropyThreshold
+) -> Int? {
   func isAnisotropic(_ spacing: [Double]) -> Bool {
-    (spacing.max() ?? 1) / (spacing.min() ?? 1) > anisotropyThreshold
+    (spacing.max() ?? 1) / (spacing.min() ?? 1) > threshold
   }
   func coarsestAxis(_ spacing: [Double]) -> Int? {
     let coarsest = spacing.max() ?? 1
