@@ -13,7 +13,8 @@ package func writeAtomically(_ data: Data, to url: URL) throws(Diagnostic) {
 /// The temporary lies beside the target, is synchronised to disk before the rename, and is removed on failure.
 package func writeAtomically(to url: URL, _ body: (FileHandle) throws -> Void) throws(Diagnostic) {
   let folder = url.deletingLastPathComponent()
-  let temporary = folder.appending(path: ".\(url.lastPathComponent).\(ProcessInfo.processInfo.processIdentifier).\(UInt32.random(in: 0 ... .max)).tmp")
+  let unique = "\(ProcessInfo.processInfo.processIdentifier).\(UInt32.random(in: 0 ... .max))"
+  let temporary = folder.appending(path: ".\(url.lastPathComponent).\(unique).tmp")
   do {
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     guard FileManager.default.createFile(atPath: temporary.path, contents: nil) else {
@@ -34,7 +35,8 @@ package func writeAtomically(to url: URL, _ body: (FileHandle) throws -> Void) t
   } catch {
     try? FileManager.default.removeItem(at: temporary)
     throw Diagnostic(
-      "cannot write \(url.lastPathComponent)", at: url.path, expected: "a folder that can be written, with free space",
+      "cannot write \(url.lastPathComponent)", at: url.path,
+      expected: "a folder that can be written, with free space",
       found: (error as? Diagnostic)?.failure ?? error.localizedDescription,
       remedy: "check the folder's permissions, mount and free space (df -h)")
   }

@@ -112,7 +112,9 @@ extension JSON {
   package static func pythonText(_ value: Double) -> String {
     if value.isNaN { return "NaN" }
     if value.isInfinite { return value < 0 ? "-Infinity" : "Infinity" }
-    if value == value.rounded(), abs(value) < 1e16 { return "\(value < 0 || value.sign == .minus ? "-" : "")\(Int(abs(value))).0" }
+    if value == value.rounded(), abs(value) < 1e16 {
+      return "\(value < 0 || value.sign == .minus ? "-" : "")\(Int(abs(value))).0"
+    }
     return "\(value)"
   }
 

@@ -38,7 +38,10 @@ private struct JSONParser {
     let end = min(position, bytes.count)
     let line = bytes[..<end].count { $0 == 0x0A } + 1
     let column = end - (bytes[..<end].lastIndex(of: 0x0A).map { $0 + 1 } ?? 0) + 1
-    let found = position < bytes.count ? "'\(String(decoding: bytes[position..<min(position + 12, bytes.count)], as: UTF8.self))'" : "the end of the file"
+    let found =
+      position < bytes.count
+      ? "'\(String(decoding: bytes[position..<min(position + 12, bytes.count)], as: UTF8.self))'"
+      : "the end of the file"
     return Diagnostic(
       "cannot read JSON", at: "\(source), line \(line), column \(column)", expected: expected, found: found,
       remedy: "correct the file at that place (a missing comma or quote is the usual cause)")
@@ -98,7 +101,9 @@ private struct JSONParser {
     if take("}") { return .object(object) }
     while true {
       skipSpace()
-      guard position < bytes.count, bytes[position] == UInt8(ascii: "\"") else { throw error("a key in quotes") }
+      guard position < bytes.count, bytes[position] == UInt8(ascii: "\"") else {
+        throw error("a key in quotes")
+      }
       let key = try parseString()
       skipSpace()
       if !take(":") { throw error("':'") }

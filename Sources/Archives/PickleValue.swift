@@ -1,0 +1,108 @@
+// The plain data a pickle may hold here: no objects, no code.
+
+/// A value read from a pickle.
+package indirect enum PickleValue: Sendable {
+  case none
+  case bool(Bool)
+  case integer(Int)
+  case number(Double)
+  case string(String)
+  case bytes([UInt8])
+  case list([PickleValue])
+  case tuple([PickleValue])
+  case dictionary(PickleDictionary)
+  case tensor(PickleTensor)
+}
+
+/// Key-value pairs in the order of the file.
+package struct PickleDictionary: Sendable {
+  package private(set) var pairs: [(key: PickleValue, value: PickleValue)] = []
+  private var indices: [String: Int] = [:]
+
+  /// A later value of the same text key replaces an earlier one.
+  init(_ pairs: [(PickleValue, PickleValue)]) {
+    for (key, value) in pairs {
+      guard case .string(let text) = key else {
+        self.pairs.append((key, value))
+        continue
+      }
+      if let index = indices[text] {
+        self.pairs[index].value = value
+      } else {
+        indices[text] = self.pairs.count
+        self.pairs.append((key, value))
+      }
+    }
+  }
+
+  package subscript(key: String) -> PickleValue? { indices[key].map { pairs[$0].value } }
+
+  /// The keys that are texts.
+  package var keys: [String] { pairs.compactMap { $0.key.string } }
+}
+
+/// A view of a storage inside a checkpoint; its elements are read by ``PyTorchCheckpoint``.
+package struct PickleTensor: Sendable, Equatable {
+  package var storageKey: String
+  package var dataType: ElementType
+  /// Elements in the whole storage.
+  package var storageCount: Int
+  /// The first element's place in the storage.
+  package var offset: Int
+  package var shape: [Int]
+  package var strides: [Int]
+
+  package var count: Int { shape.reduce(1, *) }
+}
+
+extension PickleValue {
+  package subscript(key: String) -> PickleValue? {
+    if case .dictionary(let dictionary) = self { dictionary[key] } else { nil }
+  }
+
+  package var string: String? { if case .string(let value) = self { value } else { nil } }
+  package var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
+  package var integer: Int? { if case .integer(let value) = self { value } else { nil } }
+  package var tensor: PickleTensor? { if case .tensor(let value) = self { value } else { nil } }
+  package var dictionary: PickleDictionary? { if case .dictionary(let value) = self { value } else { nil } }
+  package var isNone: Bool { if case .none = self { true } else { false } }
+
+  /// The value as a double; an integer counts.
+  package var double: Double? {
+    switch self {
+    case .integer(let value): Double(value)
+    case .number(let value): value
+    default: nil
+    }
+  }
+
+  /// The elements of a list or a tuple.
+  package var elements: [PickleValue]? {
+    switch self {
+    case .list(let values), .tuple(let values): values
+    default: nil
+    }
+  }
+
+  /// The value as JSON, or nil if it holds bytes or tensors; keys become texts as Python's `json` makes them.
+  package var json: JSON? {
+    switch self {
+    case .none: return .null
+    case .bool(let value): return .bool(value)
+    case .integer(let value): return .integer(value)
+    case .number(let value): return .number(value)
+    case .string(let value): return .string(value)
+    case .bytes, .tensor: return nil
+    case .list(let values), .tuple(let values):
+      let converted = values.compactMap(\.json)
+      return converted.count == values.count ? .array(converted) : nil
+    case .dictionary(let dictionary):
+      var object = JSONObject()
+      for (key, value) in dictionary.pairs {
+        guard let key = key.string ?? key.json?.text(indent: nil), let value = value.json else { return nil }
+        object[key] = value
+      }
+      return .object(object)
+    }
+  }
+}
