@@ -38,7 +38,7 @@ let package = Package(
     .systemLibrary(name: "COpenBLAS"),
     .systemLibrary(name: "COneDNN"),
     .systemLibrary(name: "CCairo"),
-    .target(name: "CLuaShims", dependencies: ["CLua"]),
+    .target(name: "CLuaShims", dependencies: ["CLua"], linkerSettings: [.linkedLibrary("lua5.4")]),
     .target(name: "CKernels", linkerSettings: [.linkedLibrary("gomp")]),
   ]
     // 1: values
