@@ -1,0 +1,167 @@
+// Preprocessing a whole dataset for one configuration: parallel over cases, within memory, restartable.
+
+import Archives
+package import Datasets
+import Foundation
+package import Planning
+package import Reporting
+import Synchronization
+import Tensors
+import VolumeFormats
+import Volumes
+
+/// What a run did.
+package struct PreprocessingReport: Sendable, Equatable {
+  /// Cases that were preprocessed.
+  package var writtenCount = 0
+  /// Cases that were there already, made with the same settings from the same files.
+  package var keptCount = 0
+
+  package init() {}
+}
+
+/// Preprocesses every training case of a dataset and copies its labels beside the result.
+///
+/// Writes only to `{data_identifier}.lunette` and `gt_segmentations`. A run that was stopped goes on where it was:
+/// a case that was made with the same settings and is newer than its files is kept.
+/// - Parameters:
+///   - dataset: the raw dataset.
+///   - plans: its plans.
+///   - configuration: the name of the configuration, such as `3d_fullres`.
+///   - roots: where preprocessed data lie.
+///   - progress: told of every case.
+///   - cancellation: asked before every case.
+/// - Throws: the first case's error, with the case named; other cases that run are finished, no more are begun.
+@discardableResult
+package func preprocessDataset(
+  dataset: RawDataset, plans: Plans, configuration: String, roots: DatasetRoots,
+  progress: any ProgressSink = SilentProgress(), cancellation: CancellationFlag = CancellationFlag()
+) throws -> PreprocessingReport {
+  let planned = try plans.configuration(named: configuration)
+  let folder = try roots.preprocessedFolder(of: dataset.name)
+  let run = DatasetRun(
+    preprocessor: try Preprocessor(plans: plans, configuration: planned, labels: dataset.description.labels),
+    store: PreprocessedStore(datasetFolder: folder, configuration: planned),
+    settings: preprocessingSettings(plans: plans, configuration: planned, labels: dataset.description.labels))
+  let cases = try dataset.cases()
+  try run.removeCases(otherThan: Set(cases.map(\.identifier)), progress: progress)
+  progress.begin("preprocess \(configuration)", total: cases.count)
+  defer { progress.end() }
+
+  let state = Mutex(RunState())
+  parallelFor(cases.count) { index in
+    if state.withLock({ $0.error != nil }) { return }
+    let entry = cases[index]
+    do {
+      try cancellation.check()
+      let wasWritten = try run.preprocess(entry)
+      let target = folder.appending(path: "gt_segmentations")
+        .appending(path: entry.identifier + dataset.description.fileEnding)
+      try copyIfNewer(entry.label, to: target)
+      state.withLock { $0.finish(entry, wasWritten: wasWritten, progress: progress) }
+    } catch {
+      state.withLock { $0.error = $0.error ?? named(error, entry.identifier) }
+    }
+  }
+  let result = state.withLock { $0 }
+  if let error = result.error { throw error }
+  return result.report
+}
+
+/// The decisions that a preprocessed case depends on, as text that can be compared.
+package func preprocessingSettings(
+  plans: Plans, configuration: PlannedConfiguration, labels: LabelScheme
+) -> String {
+  func text(_ spec: ResamplingSpec) -> JSON {
+    ["function": .string(spec.functionName), "arguments": .object(spec.arguments)]
+  }
+  let usesIntensities = configuration.normalizationSchemes.contains("CTNormalization")
+  let settings: JSON = [
+    "format": .string(PreprocessedCase.format),
+    "preprocessor": .string(configuration.preprocessorName),
+    "spacing": JSON(configuration.spacing),
+    "transpose_forward": JSON(plans.transposeForward),
+    "normalization_schemes": JSON(configuration.normalizationSchemes),
+    "use_mask_for_norm": JSON(configuration.usesMaskForNormalization),
+    "intensities": usesIntensities ? .array(plans.foregroundIntensities.map(\.json)) : .null,
+    "image_resampling": text(configuration.imageResampling),
+    "segmentation_resampling": text(configuration.segmentationResampling),
+    "labels": .array(foregroundTargets(of: labels).map { ["key": $0.key.json, "labels": JSON($0.labels)] }),
+  ]
+  return settings.text(indent: nil, sortedKeys: true)
+}
+
+private struct RunState {
+  var report = PreprocessingReport()
+  var error: (any Error)?
+
+  mutating func finish(_ entry: RawCase, wasWritten: Bool, progress: any ProgressSink) {
+    if wasWritten { report.writtenCount += 1 } else { report.keptCount += 1 }
+    progress.update(completed: report.writtenCount + report.keptCount, detail: entry.identifier)
+  }
+}
+
+private struct DatasetRun: Sendable {
+  let preprocessor: Preprocessor
+  let store: PreprocessedStore
+  let settings: String
+  let gate = MemoryGate()
+
+  /// Preprocesses one case; returns whether there was anything to do.
+  func preprocess(_ entry: RawCase) throws -> Bool {
+    if store.isUpToDate(entry.identifier, settings: settings, sources: entry.images + [entry.label]) {
+      return false
+    }
+    try gate.run(needing: estimatedBytes(entry)) {
+      let images = try entry.images.map(readImage)
+      let arrays = try preprocessor.run(images: images, label: readLabels(entry.label))
+      try store.write(arrays, identifier: entry.identifier, settings: settings)
+    }
+    return true
+  }
+
+  /// A generous guess from the header: copies in the file's size and the new one, and two doubles per voxel.
+  private func estimatedBytes(_ entry: RawCase) -> Int {
+    guard let url = entry.images.first, let information = try? readImageInformation(url) else { return 0 }
+    let voxelCount = Double(information.shape.reduce(1, *))
+    let channelCount = Double(preprocessor.normalizations.count)
+    let spacing = information.geometry.spacing
+    let target = preprocessor.configuration.spacing
+    // In 2d the coarsest distance stays; leaving it out of both products is close enough.
+    let now = spacing.sorted().prefix(target.count).reduce(1, *)
+    let newCount = voxelCount * now / target.reduce(1, *)
+    let bytes = (voxelCount * 3 + newCount * 2) * (channelCount * 4 + 2) + max(voxelCount, newCount) * 16
+    return Int(min(bytes, 1e15))
+  }
+
+  func removeCases(otherThan identifiers: Set<String>, progress: any ProgressSink) throws {
+    for identifier in store.identifiers() where !identifiers.contains(identifier) {
+      try store.remove(identifier)
+      progress.note("removed preprocessed case \(identifier), which is no longer in the dataset")
+    }
+  }
+}
+
+private func copyIfNewer(_ source: URL, to target: URL) throws {
+  if let copied = modificationDate(of: target), let original = modificationDate(of: source),
+    original <= copied
+  {
+    return
+  }
+  let content: Data
+  do { content = try Data(contentsOf: source) } catch {
+    throw Diagnostic(
+      "cannot read a label file", at: source.path, expected: "a readable file",
+      found: error.localizedDescription, remedy: "check the file's permissions")
+  }
+  try writeAtomically(content, to: target)
+}
+
+/// An error that says which case it is about.
+private func named(_ error: any Error, _ identifier: String) -> any Error {
+  guard var diagnostic = error as? Diagnostic ?? (error as? any DiagnosableError)?.diagnostic else {
+    return error
+  }
+  diagnostic.location = diagnostic.location.map { "case \(identifier), \($0)" } ?? "case \(identifier)"
+  return diagnostic
+}

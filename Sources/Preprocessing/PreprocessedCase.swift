@@ -1,0 +1,150 @@
+// A preprocessed case on disk: patches are read from the mapped file without loading the case.
+// C channels, Z Y X array axes (slowest first)
+
+import Archives
+import Foundation
+import Reporting
+package import Tensors
+package import Volumes
+
+/// An open preprocessed case; patches may be read from several threads.
+package struct PreprocessedCase: Sendable {
+  package let identifier: String
+  /// Extents of image and segmentation.
+  ///
+  /// - Shape: `[Z, Y, X]`
+  package let shape: [Int]
+  package let channelCount: Int
+  package let properties: CaseProperties
+  package let foregroundLocations: ForegroundLocations
+  /// How the case was made.
+  package let settings: String
+  private let data: MappedTensor
+  private let segmentation: MappedTensor
+
+  static let format = "lunette preprocessed 1"
+
+  enum MetadataKey {
+    static let format = "format"
+    static let properties = "properties"
+    static let locationKeys = "location_keys"
+    static let settings = "settings"
+  }
+
+  static func locationsName(_ index: Int) -> String { "locations.\(index)" }
+
+  init(identifier: String, file: SafetensorsFile) throws(Diagnostic) {
+    func unusable(_ expected: String, _ found: String) -> Diagnostic {
+      Diagnostic(
+        "a preprocessed case is not usable", at: file.path, expected: expected, found: found,
+        remedy: "delete the file and preprocess again")
+    }
+    guard file.metadata[MetadataKey.format] == Self.format else {
+      throw unusable("format \"\(Self.format)\"", file.metadata[MetadataKey.format] ?? "no format")
+    }
+    data = try file.tensor(named: "data")
+    segmentation = try file.tensor(named: "seg")
+    guard data.dataType == .float32, data.shape.count == 4, segmentation.dataType == .int16,
+      Array(data.shape.dropFirst()) == segmentation.shape
+    else {
+      throw unusable(
+        "float32 data [C, Z, Y, X] and int16 seg [Z, Y, X]",
+        "\(data.dataType) \(data.shape) and \(segmentation.dataType) \(segmentation.shape)")
+    }
+    self.identifier = identifier
+    shape = segmentation.shape
+    channelCount = data.shape[0]
+    settings = file.metadata[MetadataKey.settings] ?? ""
+    properties = try CaseProperties(
+      json: JSON(parsing: file.metadata[MetadataKey.properties] ?? "", source: file.path), source: file.path)
+    let keys =
+      try JSON(parsing: file.metadata[MetadataKey.locationKeys] ?? "[]", source: file.path).array ?? []
+    var entries: [(key: ForegroundKey, locations: NDArray<Int32>)] = []
+    for (index, json) in keys.enumerated() {
+      let tensor = try file.tensor(named: Self.locationsName(index))
+      let locations = try tensor.integers(Int32.self)
+      guard let key = ForegroundKey(json: json), locations.shape.count == 2, locations.shape[1] == 3 else {
+        throw unusable("locations [n, 3]", "\(tensor.name) \(tensor.shape) for key \(json.text(indent: nil))")
+      }
+      entries.append((key, locations))
+    }
+    foregroundLocations = ForegroundLocations(entries)
+  }
+
+  /// The image inside a box, which may reach beyond the case.
+  ///
+  /// - Shape: `[C] + box.shape`
+  package func readImage(box: BoundingBox, fill: Float = 0) -> NDArray<Float> {
+    read(data, channelCount: channelCount, box: box, fill: fill)
+  }
+
+  /// The segmentation inside a box, which may reach beyond the case.
+  ///
+  /// - Shape: `box.shape`
+  package func readSegmentation(box: BoundingBox, fill: Int16 = -1) -> NDArray<Int16> {
+    read(segmentation, channelCount: 1, box: box, fill: fill).reshaped(box.shape)
+  }
+
+  /// The whole image, `[C, Z, Y, X]`.
+  package func wholeImage() -> NDArray<Float> { readImage(box: BoundingBox(lower: [0, 0, 0], upper: shape)) }
+
+  /// The whole segmentation, `[Z, Y, X]`.
+  package func wholeSegmentation() -> NDArray<Int16> {
+    readSegmentation(box: BoundingBox(lower: [0, 0, 0], upper: shape))
+  }
+
+  private func read<Element: BitwiseCopyable & Sendable>(
+    _ tensor: MappedTensor, channelCount: Int, box: BoundingBox, fill: Element
+  ) -> NDArray<Element> {
+    let size = box.shape
+    precondition(size.count == 3 && size.allSatisfy { $0 >= 0 }, "no box: \(box)")
+    let lower = (0..<3).map { min(max(box.lower[$0], 0), shape[$0]) }
+    let upper = (0..<3).map { max(min(box.upper[$0], shape[$0]), lower[$0]) }
+    let isInside = lower == box.lower && upper == box.upper
+    let count = channelCount * size.reduce(1, *)
+    let elements = [Element](unsafeUninitializedCapacity: count) { target, initializedCount in
+      initializedCount = count
+      guard let output = target.baseAddress else { return }
+      if !isInside { output.initialize(repeating: fill, count: count) }
+      let rowBytes = (upper[2] - lower[2]) * MemoryLayout<Element>.stride
+      if rowBytes == 0 { return }
+      tensor.withBytes { bytes in
+        // SAFETY: the box was clamped to the tensor, whose extents the file's header was checked against.
+        guard let input = bytes.baseAddress else { return }
+        for channel in 0..<channelCount {
+          for z in lower[0]..<upper[0] {
+            for y in lower[1]..<upper[1] {
+              let from = ((channel &* shape[0] &+ z) &* shape[1] &+ y) &* shape[2] &+ lower[2]
+              let row = (channel &* size[0] &+ z &- box.lower[0]) &* size[1] &+ y &- box.lower[1]
+              let to = row &* size[2] &+ lower[2] &- box.lower[2]
+              memcpy(output + to, input + from &* MemoryLayout<Element>.stride, rowBytes)
+            }
+          }
+        }
+      }
+    }
+    return NDArray(shape: [channelCount] + size, elements: elements)
+  }
+}
+
+extension ForegroundKey {
+  var json: JSON {
+    switch self {
+    case .label(let label): .integer(label)
+    case .region(let labels): JSON(labels)
+    case .annotated: "annotated"
+    }
+  }
+
+  init?(json: JSON) {
+    if let label = json.integer {
+      self = .label(label)
+    } else if let labels = json.integers {
+      self = .region(labels)
+    } else if json.string == "annotated" {
+      self = .annotated
+    } else {
+      return nil
+    }
+  }
+}

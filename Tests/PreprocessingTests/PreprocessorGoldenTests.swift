@@ -1,0 +1,104 @@
+// Whole cases against what nnU-Net 2.8.1 made of the same files.
+
+import Archives
+import Datasets
+import Foundation
+import Planning
+import Preprocessing
+import Tensors
+import TestSupport
+import Testing
+import VolumeFormats
+import Volumes
+
+/// Float32 sums in another order move a z-score by about 1e-6; the rest is rounding to float32.
+private let relativeTolerance: Float = 1e-5
+
+private struct GoldenCase: CustomStringConvertible, Sendable {
+  let dataset: String
+  let plans: String
+  let configuration: String
+  let identifier: String
+
+  var description: String { "\(dataset) \(configuration) \(identifier)" }
+}
+
+private let goldenCases: [GoldenCase] = [
+  ("Dataset801_PhantomCT", "nnUNetPlans", ["2d", "3d_fullres"], ["ct_000", "ct_001"]),
+  (
+    "Dataset802_PhantomBrain", "nnUNetPlans_small", ["2d", "3d_fullres", "3d_lowres"],
+    ["brain_000", "brain_001"]
+  ),
+  ("Dataset804_PhantomOblique", "nnUNetPlans", ["2d", "3d_fullres"], ["ob_000", "ob_001"]),
+].flatMap { dataset, plans, configurations, identifiers in
+  configurations.flatMap { configuration in
+    identifiers.map {
+      GoldenCase(dataset: dataset, plans: plans, configuration: configuration, identifier: $0)
+    }
+  }
+}
+
+@Suite(.enabled(if: Goldens.areAvailable, Comment(rawValue: Goldens.absence))) struct PreprocessorGoldenTests
+{
+  @Test("Images, labels and properties are those of the reference", arguments: goldenCases)
+  fileprivate func agrees(golden: GoldenCase) throws {
+    let folder = Goldens.path("golden/preprocessed/\(golden.dataset)")
+    let plans = try Plans(contentsOf: folder.appending(path: "\(golden.plans).json"))
+    let dataset = try RawDataset(folder: Goldens.path("golden/raw/\(golden.dataset)"))
+    let raw = try #require(try dataset.cases().first { $0.identifier == golden.identifier })
+    let configuration = try plans.configuration(named: golden.configuration)
+    let preprocessor = try Preprocessor(
+      plans: plans, configuration: configuration, labels: dataset.description.labels)
+    let images = try raw.images.map { try readImage($0) }
+    let result = try preprocessor.run(images: images, label: readLabels(raw.label))
+
+    let stem = folder.appending(path: "\(golden.plans)_\(golden.configuration)/\(golden.identifier)")
+    let arrays = try readNPZ(stem.appendingPathExtension("npz"))
+    let data = try #require(arrays["data"]).floats()
+    let segmentation = try #require(arrays["seg"]).int16s()
+    try #require(result.data.shape == data.shape)
+    let range = (data.elements.max() ?? 0) - (data.elements.min() ?? 0)
+    let difference = zip(result.data.elements, data.elements).map { abs($0 - $1) }.max() ?? 0
+    let mismatches = zip(result.segmentation.elements, segmentation.elements).count { $0 != $1 }
+    #expect(difference <= relativeTolerance * range)
+    #expect(mismatches == 0)
+
+    let properties = try JSON(contentsOf: stem.appendingPathExtension("json"))
+    for key in [
+      "spacing", "shape_before_cropping", "bbox_used_for_cropping",
+      "shape_after_cropping_and_before_resampling",
+    ] { #expect(result.properties.json[key] == properties[key], "\(key)") }
+    let reader = try #require(properties["sitk_stuff"])
+    #expect(result.properties.geometry.origin == reader["origin"]?.doubles)
+    #expect(result.properties.geometry.direction == reader["direction"]?.doubles)
+  }
+
+  @Test(
+    "Locations are those the reference draws, in its order",
+    arguments: [
+      (
+        "Dataset804_PhantomOblique", "nnUNetPlans_3d_fullres/ob_000", [5719, 5114, 10000],
+        [239_545_518_279, 232_978_559_125, 421_766_036_995]
+      ),
+      (
+        "Dataset802_PhantomBrain", "nnUNetPlans_small_3d_lowres/brain_000", [3214, 990, 213],
+        [203_029_548_634, 68_505_116_421, 3_149_118_416]
+      ),
+    ])
+  func locations(dataset: String, stem: String, counts: [Int], checksums: [Int]) throws {
+    let description = try DatasetDescription(contentsOf: Goldens.path("golden/raw/\(dataset)/dataset.json"))
+    let arrays = try readNPZ(Goldens.path("golden/preprocessed/\(dataset)/\(stem).npz"))
+    let segmentation = try #require(arrays["seg"]).int16s()
+    let drawn = drawForegroundLocations(
+      in: segmentation.reshaped(Array(segmentation.shape.dropFirst())),
+      targets: foregroundTargets(of: description.labels))
+    #expect(drawn.keys.map { drawn[$0].shape[0] } == counts)
+    let sums = drawn.keys.map { key in
+      let values = drawn[key].elements.map { Int($0) }
+      return stride(from: 0, to: values.count, by: 3).reduce(0) { sum, i in
+        sum + (i / 3 % 1000 + 1) * (values[i] * 10000 + values[i + 1] * 100 + values[i + 2])
+      }
+    }
+    #expect(sums == checksums)
+  }
+}
