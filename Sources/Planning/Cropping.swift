@@ -34,6 +34,11 @@ package func cropToNonzero(
   return (box, crop(images, to: box), labels)
 }
 
+/// The smallest box that holds every voxel where any channel differs from zero; the full extent if there is none.
+package func nonzeroBox(of images: NDArray<Float>) -> BoundingBox {
+  boundingBox(of: nonzeroMask(of: images), shape: Array(images.shape.dropFirst()))
+}
+
 /// The part of an array inside a box over its last three axes.
 package func crop<T>(_ array: NDArray<T>, to box: BoundingBox) -> NDArray<T> {
   let spatial = Array(array.shape.suffix(3))

@@ -1,0 +1,83 @@
+// One case with all its channels read and checked against each other. C channels, Z Y X array axes.
+
+import Foundation
+import Reporting
+package import Tensors
+import VolumeFormats
+package import Volumes
+
+/// A case in memory, in the axis order of its files.
+package struct LoadedCase: Sendable {
+  package let identifier: String
+  /// - Shape: `[C, Z, Y, X]`
+  package var images: NDArray<Float>
+  /// The geometry of the first channel.
+  package var geometry: ImageGeometry
+  /// - Shape: `[Z, Y, X]`
+  package var labels: Volume<Int16>?
+
+  package init(identifier: String, images: NDArray<Float>, geometry: ImageGeometry, labels: Volume<Int16>?) {
+    self.identifier = identifier
+    self.images = images
+    self.geometry = geometry
+    self.labels = labels
+  }
+}
+
+/// Reads a training case; channels and label must have the same size.
+package func readCase(_ raw: RawCase, channelCount: Int) throws -> LoadedCase {
+  var loaded = try readCase(
+    TestCase(identifier: raw.identifier, images: raw.images), channelCount: channelCount)
+  guard FileManager.default.fileExists(atPath: raw.label.path) else {
+    throw Diagnostic(
+      "case \(raw.identifier) has no label file", at: raw.label.path, expected: "a label map",
+      found: "no such file",
+      remedy: "add the file, or remove the case's images and lower \"numTraining\"")
+  }
+  let labels = try readLabels(raw.label)
+  let shape = Array(loaded.images.shape.dropFirst())
+  guard labels.shape == shape else {
+    throw Diagnostic(
+      "image and label of case \(raw.identifier) differ in size", at: raw.label.path,
+      expected: "\(shape) voxels (z, y, x) as in the image", found: "\(labels.shape)",
+      remedy: "resample the label map onto the image, or replace it by the right file")
+  }
+  loaded.labels = labels
+  return loaded
+}
+
+/// Reads the channels of a case; all must have the same size and spacing.
+package func readCase(_ raw: TestCase, channelCount: Int) throws -> LoadedCase {
+  guard raw.images.count == channelCount, let first = raw.images.first else {
+    throw Diagnostic(
+      "case \(raw.identifier) has the wrong number of channels", at: raw.images.first?.path ?? raw.identifier,
+      expected: "\(channelCount) files, one per entry of \"channel_names\"",
+      found: "\(raw.images.count): \(raw.images.map(\.lastPathComponent).joined(separator: ", "))",
+      remedy: "add the missing channels, or correct \"channel_names\" in dataset.json")
+  }
+  let reference = try readImage(first)
+  var elements = reference.voxels.elements
+  elements.reserveCapacity(elements.count * channelCount)
+  for url in raw.images.dropFirst() {
+    let image = try readImage(url)
+    guard image.shape == reference.shape, areClose(image.geometry.spacing, reference.geometry.spacing) else {
+      throw Diagnostic(
+        "channels of case \(raw.identifier) do not match", at: url.path,
+        expected:
+          "\(reference.shape) voxels (z, y, x) of \(reference.geometry.spacing) mm as in \(first.lastPathComponent)",
+        found: "\(image.shape) voxels of \(image.geometry.spacing) mm",
+        remedy: "resample all channels of the case onto one grid")
+    }
+    elements.append(contentsOf: image.voxels.elements)
+  }
+  return LoadedCase(
+    identifier: raw.identifier, images: NDArray(shape: [channelCount] + reference.shape, elements: elements),
+    geometry: reference.geometry, labels: nil)
+}
+
+/// Whether two vectors agree up to rounding, with NumPy's default tolerances.
+package func areClose(_ a: [Double], _ b: [Double]) -> Bool {
+  let relative = 1e-5
+  let absolute = 1e-8
+  return a.count == b.count && zip(a, b).allSatisfy { abs($0 - $1) <= absolute + relative * abs($1) }
+}
