@@ -50,7 +50,8 @@ extension AugmentationPipeline {
   ///   - patchSize: the plan's patch, `[Z, Y, X]` or `[Y, X]`.
   ///   - mirrorAxes: the axes that may be flipped; all of them by default, none for an empty list.
   ///   - usesMaskForNormalization: one entry per channel; channels with `true` are masked after augmentation.
-  ///   - regions: the labels of each region in output order, the ignore label's own list last if there is one.
+  ///   - regions: the labels of each region in output order, the ignore label's own list last if there is
+  ///     one.
   ///   - supervisionStrides: the strides of every stage, the last included; `nil` without deep supervision.
   /// - Returns: the steps in nnU-Net's order.
   package static func standard(

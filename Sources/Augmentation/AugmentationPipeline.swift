@@ -1,5 +1,5 @@
-// The ordered list of augmentation steps: drawing, applying, and editing by name. What the steps are by default is in
-// AugmentationPipeline+Standard.swift.
+// The ordered list of augmentation steps: drawing, applying, and editing by name. What the steps are by
+// default is in AugmentationPipeline+Standard.swift.
 
 package import Archives
 package import Reporting

@@ -1,5 +1,5 @@
-// What a transform is: numbers drawn first, as data, and applied afterwards without any chance. The transforms
-// themselves are in the files beside this one.
+// What a transform is: numbers drawn first, as data, and applied afterwards without any chance. The
+// transforms themselves are in the files beside this one.
 
 package import Archives
 package import Reporting
@@ -12,7 +12,8 @@ package struct AugmentationSample: Sendable {
   /// Labels, or 0/1 regions once they are converted.
   /// - Shape: `[S, Z, Y, X]` or `[S, Y, X]`.
   package var segmentation: NDArray<Int16>
-  /// The segmentation at every supervision scale, finest first; only the segmentation itself without supervision.
+  /// The segmentation at every supervision scale, finest first; only the segmentation itself without
+  /// supervision.
   package var targets: [NDArray<Int16>] = []
 
   package init(image: NDArray<Float>, segmentation: NDArray<Int16>) {

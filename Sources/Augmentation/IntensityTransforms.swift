@@ -1,5 +1,5 @@
-// Steps that change intensities only: noise, blur, brightness, contrast, gamma. They act on the whole patch, padding
-// included.
+// Steps that change intensities only: noise, blur, brightness, contrast, gamma. They act on the whole patch,
+// padding included.
 
 package import Archives
 import CKernels
@@ -214,7 +214,8 @@ func channelEntries(
   return entries
 }
 
-/// Calls `change` with the values and the recorded factor of every channel; nothing recorded, nothing changed.
+/// Calls `change` with the values and the recorded factor of every channel; nothing recorded, nothing
+/// changed.
 private func forEachFactor(
   _ key: String, _ drawn: JSON?, _ step: String, _ sample: inout AugmentationSample,
   _ change: (UnsafeMutableBufferPointer<Float>, Float) -> Void

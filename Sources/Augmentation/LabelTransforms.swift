@@ -1,5 +1,5 @@
-// Steps that flip both arrays or turn the segmentation into targets: mirroring, masking, label removal, regions, deep
-// supervision.
+// Steps that flip both arrays or turn the segmentation into targets: mirroring, masking, label removal,
+// regions, deep supervision.
 
 package import Archives
 import CKernels

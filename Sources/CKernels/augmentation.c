@@ -1,4 +1,5 @@
-// Spatial sampling for data augmentation, one channel at a time and on one thread; callers run samples in parallel.
+// Spatial sampling for data augmentation, one channel at a time and on one thread; callers run samples in
+// parallel.
 #include "CKernels.h"
 #include "augmentation_internal.h"
 
@@ -9,10 +10,11 @@ static NNK_INLINE float round_to_half(float value) {
   return bits.f;
 }
 
-// Positions along one target row: double arithmetic, then one rounding to float, so that right angles stay exact.
+// Positions along one target row: double arithmetic, then one rounding to float, so that right angles stay
+// exact.
 static NNK_INLINE void row_positions(
-    const ptrdiff_t *source_shape, const ptrdiff_t *target_shape, const double *matrix, ptrdiff_t z, ptrdiff_t y,
-    float *restrict pz, float *restrict py, float *restrict px) {
+    const ptrdiff_t *source_shape, const ptrdiff_t *target_shape, const double *matrix, ptrdiff_t z,
+    ptrdiff_t y, float *restrict pz, float *restrict py, float *restrict px) {
   const double uz = (double)z - 0.5 * (double)(target_shape[0] - 1);
   const double uy = (double)y - 0.5 * (double)(target_shape[1] - 1);
   const double ux = -0.5 * (double)(target_shape[2] - 1);
@@ -27,8 +29,14 @@ static NNK_INLINE void row_positions(
   }
 }
 
-static NNK_INLINE int is_interior(float z, float y, float x, const ptrdiff_t *shape) {
-  return z >= 0 && y >= 0 && x >= 0 && z < (float)(shape[0] - 1) && y < (float)(shape[1] - 1) && x < (float)(shape[2] - 1);
+// Whether a row of positions stays on one plane of the source, as in flat images: only that plane is read then.
+static NNK_INLINE int is_flat(const double *matrix, float z) {
+  return matrix[2] == 0 && z == floorf(z);
+}
+
+static NNK_INLINE int is_interior(float z, float y, float x, const ptrdiff_t *shape, int flat) {
+  const float depth = (float)(flat ? shape[0] : shape[0] - 1);
+  return z >= 0 && y >= 0 && x >= 0 && z < depth && y < (float)(shape[1] - 1) && x < (float)(shape[2] - 1);
 }
 
 // The eight neighbours of a position: offsets (-1 where outside) and weights, x fastest.
@@ -37,7 +45,8 @@ typedef struct {
   float weights[8];
 } neighbours;
 
-static NNK_INLINE void find_neighbours(float z, float y, float x, const ptrdiff_t *shape, neighbours *result) {
+static NNK_INLINE void find_neighbours(
+    float z, float y, float x, const ptrdiff_t *shape, neighbours *result) {
   const float position[3] = {z, y, x};
   ptrdiff_t index[3][2];
   float weight[3][2];
@@ -57,7 +66,8 @@ static NNK_INLINE void find_neighbours(float z, float y, float x, const ptrdiff_
   }
 }
 
-static NNK_INLINE float sample_at_border(const float *source, const ptrdiff_t *shape, float z, float y, float x) {
+static NNK_INLINE float sample_at_border(
+    const float *source, const ptrdiff_t *shape, float z, float y, float x) {
   neighbours near;
   find_neighbours(z, y, x, shape, &near);
   float sum = 0;
@@ -74,32 +84,41 @@ NNK_CLONES void nnk_sample_linear(
   float *const pz = malloc(sizeof(float) * 3 * (size_t)width);
   if (!pz) abort();
   float *const py = pz + width, *const px = py + width;
-  const int32_t row = (int32_t)source_shape[2], plane = (int32_t)(source_shape[1] * source_shape[2]);
+  const int32_t row = (int32_t)source_shape[2];
+  const ptrdiff_t plane = source_shape[1] * source_shape[2];
   for (ptrdiff_t z = 0; z < target_shape[0]; z++) {
     for (ptrdiff_t y = 0; y < target_shape[1]; y++) {
       row_positions(source_shape, target_shape, matrix, z, y, pz, py, px);
+      const int flat = is_flat(matrix, pz[0]);
+      const int32_t next = flat ? 0 : (int32_t)plane;
       float *restrict out = target + (z * target_shape[1] + y) * width;
       // A line meets the inside of a box in one interval.
       int32_t first = 0, last = width;
-      while (first < width && !is_interior(pz[first], py[first], px[first], source_shape)) first++;
-      while (last > first && !is_interior(pz[last - 1], py[last - 1], px[last - 1], source_shape)) last--;
-      for (int32_t x = 0; x < first; x++) out[x] = sample_at_border(source, source_shape, pz[x], py[x], px[x]);
+      while (first < width && !is_interior(pz[first], py[first], px[first], source_shape, flat)) first++;
+      while (last > first && !is_interior(pz[last - 1], py[last - 1], px[last - 1], source_shape, flat)) {
+        last--;
+      }
+      for (int32_t x = 0; x < first; x++) {
+        out[x] = sample_at_border(source, source_shape, pz[x], py[x], px[x]);
+      }
       for (int32_t x = first; x < last; x++) {
         const int32_t iz = (int32_t)pz[x], iy = (int32_t)py[x], ix = (int32_t)px[x];
         const float wz = pz[x] - (float)iz, wy = py[x] - (float)iy, wx = px[x] - (float)ix;
         const float vz = 1.0f - wz, vy = 1.0f - wy, vx = 1.0f - wx;
-        const float *corner = source + (ptrdiff_t)iz * plane + iy * row + ix;
+        const float *corner = source + iz * plane + iy * row + ix;
         float sum = corner[0] * (vz * vy * vx);
         sum += corner[1] * (vz * vy * wx);
         sum += corner[row] * (vz * wy * vx);
         sum += corner[row + 1] * (vz * wy * wx);
-        sum += corner[plane] * (wz * vy * vx);
-        sum += corner[plane + 1] * (wz * vy * wx);
-        sum += corner[plane + row] * (wz * wy * vx);
-        sum += corner[plane + row + 1] * (wz * wy * wx);
+        sum += corner[next] * (wz * vy * vx);
+        sum += corner[next + 1] * (wz * vy * wx);
+        sum += corner[next + row] * (wz * wy * vx);
+        sum += corner[next + row + 1] * (wz * wy * wx);
         out[x] = sum;
       }
-      for (int32_t x = last; x < width; x++) out[x] = sample_at_border(source, source_shape, pz[x], py[x], px[x]);
+      for (int32_t x = last; x < width; x++) {
+        out[x] = sample_at_border(source, source_shape, pz[x], py[x], px[x]);
+      }
     }
   }
   free(pz);
@@ -157,14 +176,17 @@ NNK_CLONES void nnk_sample_labels(
   for (ptrdiff_t z = 0; z < target_shape[0]; z++) {
     for (ptrdiff_t y = 0; y < target_shape[1]; y++) {
       row_positions(source_shape, target_shape, matrix, z, y, pz, py, px);
+      const int flat = is_flat(matrix, pz[0]);
+      const ptrdiff_t next = flat ? 0 : plane;
       int16_t *restrict out = target + (z * target_shape[1] + y) * width;
       for (int32_t x = 0; x < width; x++) {
-        if (is_interior(pz[x], py[x], px[x], source_shape)) {
-          const int16_t *corner = source + (ptrdiff_t)pz[x] * plane + (ptrdiff_t)py[x] * row + (ptrdiff_t)px[x];
+        if (is_interior(pz[x], py[x], px[x], source_shape, flat)) {
+          const ptrdiff_t offset = (ptrdiff_t)pz[x] * plane + (ptrdiff_t)py[x] * row + (ptrdiff_t)px[x];
+          const int16_t *corner = source + offset;
           const int16_t label = corner[0];
           const int differences = (corner[1] ^ label) | (corner[row] ^ label) | (corner[row + 1] ^ label)
-              | (corner[plane] ^ label) | (corner[plane + 1] ^ label) | (corner[plane + row] ^ label)
-              | (corner[plane + row + 1] ^ label);
+              | (corner[next] ^ label) | (corner[next + 1] ^ label) | (corner[next + row] ^ label)
+              | (corner[next + row + 1] ^ label);
           if (differences == 0) {
             out[x] = label;
             continue;

@@ -1,4 +1,5 @@
-// Intensity loops of data augmentation: blur, low resolution, statistics, pointwise changes, noise; and flips.
+// Intensity loops of data augmentation: blur, low resolution, statistics, pointwise changes, noise; and
+// flips.
 #include "CKernels.h"
 #include "augmentation_internal.h"
 
@@ -12,7 +13,8 @@ static ptrdiff_t reflect(ptrdiff_t index, ptrdiff_t extent) {
 }
 
 static NNK_INLINE void blur_rows(
-    const float *source, float *target, ptrdiff_t row_count, ptrdiff_t width, const float *taps, ptrdiff_t tap_count) {
+    const float *source, float *target, ptrdiff_t row_count, ptrdiff_t width, const float *taps,
+    ptrdiff_t tap_count) {
   const ptrdiff_t radius = tap_count / 2;
   float *padded = malloc(sizeof(float) * (size_t)(width + tap_count));
   if (!padded) abort();
@@ -35,7 +37,8 @@ static NNK_INLINE void blur_rows(
 }
 
 NNK_CLONES void nnk_blur_axis(
-    const float *source, float *target, const ptrdiff_t *shape, int axis, const float *taps, ptrdiff_t tap_count) {
+    const float *source, float *target, const ptrdiff_t *shape, int axis, const float *taps,
+    ptrdiff_t tap_count) {
   if (axis == 2) {
     blur_rows(source, target, shape[0] * shape[1], shape[2], taps, tap_count);
     return;
@@ -97,10 +100,13 @@ NNK_CLONES void nnk_low_resolution(
     const interval iz = linear_interval(z, low_shape[0], shape[0]);
     for (ptrdiff_t y = 0; y < shape[1]; y++) {
       const interval iy = linear_interval(y, low_shape[1], shape[1]);
-      const float *a = small + iz.low * low_plane + iy.low * low_row, *b = small + iz.low * low_plane + iy.high * low_row;
-      const float *c = small + iz.high * low_plane + iy.low * low_row, *d = small + iz.high * low_plane + iy.high * low_row;
+      const float *near = small + iz.low * low_plane, *far = small + iz.high * low_plane;
+      const float *a = near + iy.low * low_row, *b = near + iy.high * low_row;
+      const float *c = far + iy.low * low_row, *d = far + iy.high * low_row;
       const float wz = iz.weight, vz = 1.0f - wz, wy = iy.weight, vy = 1.0f - wy;
-      for (ptrdiff_t x = 0; x < low_row; x++) mixed[x] = vz * (vy * a[x] + wy * b[x]) + wz * (vy * c[x] + wy * d[x]);
+      for (ptrdiff_t x = 0; x < low_row; x++) {
+        mixed[x] = vz * (vy * a[x] + wy * b[x]) + wz * (vy * c[x] + wy * d[x]);
+      }
       float *out = values + (z * shape[1] + y) * shape[2];
       for (ptrdiff_t x = 0; x < shape[2]; x++) {
         const interval ix = linear_interval(x, low_row, shape[2]);
@@ -161,7 +167,8 @@ NNK_CLONES void nnk_affine(float *values, ptrdiff_t count, float shift, float fa
   for (ptrdiff_t i = 0; i < count; i++) values[i] = (values[i] - shift) * factor + offset;
 }
 
-NNK_CLONES void nnk_contrast(float *values, ptrdiff_t count, float shift, float factor, float lower, float upper) {
+NNK_CLONES void nnk_contrast(
+    float *values, ptrdiff_t count, float shift, float factor, float lower, float upper) {
   for (ptrdiff_t i = 0; i < count; i++) {
     float value = (values[i] - shift) * factor + shift;
     value = value < lower ? lower : value;
@@ -198,20 +205,22 @@ void nnk_add_normal_noise(float *values, ptrdiff_t count, float sigma, uint64_t 
   }
 }
 
-#define NNK_DEFINE_FLIP(name, element)                                                                       \
-  NNK_CLONES void name(const element *source, element *target, const ptrdiff_t *shape, const int32_t *flips) { \
-    for (ptrdiff_t z = 0; z < shape[0]; z++) {                                                               \
-      const ptrdiff_t sz = flips[0] ? shape[0] - 1 - z : z;                                                  \
-      for (ptrdiff_t y = 0; y < shape[1]; y++) {                                                             \
-        const element *restrict in = source + (sz * shape[1] + (flips[1] ? shape[1] - 1 - y : y)) * shape[2]; \
-        element *restrict out = target + (z * shape[1] + y) * shape[2];                                      \
-        if (flips[2]) {                                                                                      \
-          for (ptrdiff_t x = 0; x < shape[2]; x++) out[x] = in[shape[2] - 1 - x];                            \
-        } else {                                                                                             \
-          memcpy(out, in, sizeof(element) * (size_t)shape[2]);                                               \
-        }                                                                                                    \
-      }                                                                                                      \
-    }                                                                                                        \
+#define NNK_DEFINE_FLIP(name, element)                                                                \
+  NNK_CLONES void name(                                                                               \
+      const element *source, element *target, const ptrdiff_t *shape, const int32_t *flips) {         \
+    for (ptrdiff_t z = 0; z < shape[0]; z++) {                                                        \
+      const ptrdiff_t sz = flips[0] ? shape[0] - 1 - z : z;                                           \
+      for (ptrdiff_t y = 0; y < shape[1]; y++) {                                                      \
+        const ptrdiff_t sy = flips[1] ? shape[1] - 1 - y : y;                                         \
+        const element *restrict in = source + (sz * shape[1] + sy) * shape[2];                        \
+        element *restrict out = target + (z * shape[1] + y) * shape[2];                               \
+        if (flips[2]) {                                                                               \
+          for (ptrdiff_t x = 0; x < shape[2]; x++) out[x] = in[shape[2] - 1 - x];                     \
+        } else {                                                                                      \
+          memcpy(out, in, sizeof(element) * (size_t)shape[2]);                                        \
+        }                                                                                             \
+      }                                                                                               \
+    }                                                                                                 \
   }
 
 NNK_DEFINE_FLIP(nnk_flip_floats, float)

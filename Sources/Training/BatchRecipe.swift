@@ -1,4 +1,5 @@
-// How the batch of one iteration comes about. It depends on seed, stream, epoch and iteration alone, never on threads.
+// How the batch of one iteration comes about. It depends on seed, stream, epoch and iteration alone, never on
+// threads.
 
 package import Augmentation
 package import Reporting
@@ -36,8 +37,8 @@ package struct BatchRecipe: Sendable {
     self.stream = stream
   }
 
-  /// A recipe with nnU-Net's sampler for a pipeline: enlarged patches if the pipeline rotates and scales, and patches
-  /// of the plan's size under the same foreground rule for a validation pipeline.
+  /// A recipe with nnU-Net's sampler for a pipeline: enlarged patches if the pipeline rotates and scales, and
+  /// patches of the plan's size under the same foreground rule for a validation pipeline.
   package init(
     _ stream: Stream, from source: any PatchSource, pipeline: AugmentationPipeline, batchSize: Int,
     hasIgnoreLabel: Bool, seed: Int

@@ -73,7 +73,8 @@ package struct PatchSampler: Sendable {
     return BoundingBox(lower: start, upper: zip(start, sourcePatchSize).map { $0 + $1 })
   }
 
-  /// The voxel to centre on: a class first, then one of its voxels, so that rare classes come up as often as others.
+  /// The voxel to centre on: a class first, then one of its voxels, so that rare classes come up as often as
+  /// others.
   private func center(
     _ candidates: [ForegroundCandidates], _ isForced: Bool, _ random: inout RandomSource
   ) -> [Int]? {

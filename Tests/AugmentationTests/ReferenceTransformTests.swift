@@ -1,5 +1,5 @@
-// Every transform against what the reference implementation gave for fixed parameters. The fixture names the versions
-// and the formula of its input.
+// Every transform against what the reference implementation gave for fixed parameters. The fixture names the
+// versions and the formula of its input.
 
 import Archives
 import Augmentation
@@ -15,7 +15,8 @@ import Testing
   }
 
   enum Tolerance {
-    // Both compute in single precision; the reference's positions carry a few rounding errors of coordinates near 100.
+    // Both compute in single precision; the reference's positions carry a few rounding errors of coordinates
+    // near 100.
     static let intensity: Float = 2e-4
     // Labels at exact ties flip when a position is off by one rounding error.
     static let labelFraction = 2e-3

@@ -1,4 +1,5 @@
-// The spatial step: crops, hand-checked vectors, and the fast kernels against a naive double-precision version.
+// The spatial step: crops, hand-checked vectors, and the fast kernels against a naive double-precision
+// version.
 
 import Archives
 import Augmentation

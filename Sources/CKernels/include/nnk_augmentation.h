@@ -1,10 +1,11 @@
-// Inner loops of data augmentation on one channel: sampling through a linear map, blurring, resizing, statistics.
-// Shapes are three extents, slowest axis first; a 2D image has a leading extent of 1.
+// Inner loops of data augmentation on one channel: sampling through a linear map, blurring, resizing,
+// statistics. Shapes are three extents, slowest axis first; a 2D image has a leading extent of 1.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
 
-/// Samples `source` linearly at `matrix * u + centre` for every centred target position `u`; outside counts as 0.
+/// Samples `source` linearly at `matrix * u + centre` for every centred target position `u`; outside counts
+/// as 0.
 void nnk_sample_linear(
     const float *source, const ptrdiff_t *source_shape, float *target, const ptrdiff_t *target_shape,
     const double *matrix);
@@ -16,10 +17,11 @@ void nnk_sample_labels(
 
 /// Convolves along one axis with an odd number of taps, reflecting at both ends without repeating the edge.
 void nnk_blur_axis(
-    const float *source, float *target, const ptrdiff_t *shape, int axis, const float *taps, ptrdiff_t tap_count);
+    const float *source, float *target, const ptrdiff_t *shape, int axis, const float *taps,
+    ptrdiff_t tap_count);
 
-/// Shrinks to `low_shape` by nearest-exact and enlarges linearly again, in place; `scratch` holds the small image
-/// and one row of it.
+/// Shrinks to `low_shape` by nearest-exact and enlarges linearly again, in place; `scratch` holds the small
+/// image and one row of it.
 void nnk_low_resolution(float *values, const ptrdiff_t *shape, const ptrdiff_t *low_shape, float *scratch);
 
 /// Writes mean, unbiased standard deviation, minimum and maximum.
