@@ -29,7 +29,7 @@ static NNK_INLINE void row_positions(
   }
 }
 
-// Whether a row of positions stays on one plane of the source, as in flat images: only that plane is read then.
+// Whether a row of positions stays on one plane of the source, as in flat images: only that one is read then.
 static NNK_INLINE int is_flat(const double *matrix, float z) {
   return matrix[2] == 0 && z == floorf(z);
 }
