@@ -2,8 +2,8 @@
 
 package import Preprocessing
 import Synchronization
-package import Tensors
-package import Volumes
+import Tensors
+import Volumes
 
 /// Some cases of a store, for one fold.
 package final class PreprocessedPatchSource: PatchSource {
