@@ -93,12 +93,18 @@ private let goldenCases: [GoldenCase] = [
       in: segmentation.reshaped(Array(segmentation.shape.dropFirst())),
       targets: foregroundTargets(of: description.labels))
     #expect(drawn.keys.map { drawn[$0].shape[0] } == counts)
-    let sums = drawn.keys.map { key in
-      let values = drawn[key].elements.map { Int($0) }
-      return stride(from: 0, to: values.count, by: 3).reduce(0) { sum, i in
-        sum + (i / 3 % 1000 + 1) * (values[i] * 10000 + values[i + 1] * 100 + values[i + 2])
-      }
-    }
+    let sums = drawn.keys.map { checksum(drawn[$0]) }
     #expect(sums == checksums)
+  }
+
+  /// A sum that depends on every position and on their order.
+  private func checksum(_ locations: NDArray<Int32>) -> Int {
+    let values = locations.elements.map { Int($0) }
+    var sum = 0
+    for row in 0..<locations.shape[0] {
+      let place: Int = values[row * 3] * 10000 + values[row * 3 + 1] * 100 + values[row * 3 + 2]
+      sum += (row % 1000 + 1) * place
+    }
+    return sum
   }
 }
