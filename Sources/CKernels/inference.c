@@ -50,6 +50,17 @@ static inline uint16_t float_to_half(float value) {
   return sign | (uint16_t)((bits - 0x38000000u) >> 13);
 }
 
+// Rounds once: the float in between is made odd when it is inexact, so that the second rounding cannot go astray.
+static inline uint16_t double_to_half(double value) {
+  float near = (float)value;
+  uint32_t bits = float_to_bits(near);
+  if ((double)near != value && !(bits & 1)) {
+    int moves_up = (value > 0) == (value > (double)near);
+    bits = moves_up ? bits + 1 : bits - 1;
+  }
+  return float_to_half(bits_to_float(bits));
+}
+
 #if defined(__x86_64__)
 // Eight at a time; the callers finish what is left over with the plain form.
 static HALF_TARGET inline __m256 load_half(const uint16_t *p) {
@@ -156,7 +167,7 @@ static void resample_row(
       sum += left * low;
       sum += right * high;
     }
-    result[x] = float_to_half((float)sum);
+    result[x] = double_to_half(sum);
   }
 }
 
@@ -195,21 +206,9 @@ void nnk_float_keep_maximum(
   }
 }
 
-enum { CHUNK = 512 };
-
-void nnk_half_keep_maximum(
-    const uint16_t *values, float *best, int16_t *labels, int16_t label, ptrdiff_t count) {
-  float chunk[CHUNK];
-  for (ptrdiff_t start = 0; start < count; start += CHUNK) {
-    ptrdiff_t length = count - start < CHUNK ? count - start : CHUNK;
-    nnk_half_to_float(values + start, chunk, length);
-    nnk_float_keep_maximum(chunk, best + start, labels + start, label, length);
-  }
-}
-
-void nnk_half_paint_region(const uint16_t *logits, int16_t *labels, int16_t label, ptrdiff_t count) {
+void nnk_float_paint_region(const float *logits, int16_t *labels, int16_t label, ptrdiff_t count) {
   for (ptrdiff_t i = 0; i < count; i++) {
-    float logit = half_to_float(logits[i]);
+    float logit = logits[i];
     // Far from zero the answer needs no exponential.
     int inside = logit > 0.01f || (logit > 0 && 1 / (1 + expf(-logit)) > 0.5f);
     labels[i] = inside ? label : labels[i];

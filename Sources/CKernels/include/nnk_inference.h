@@ -28,20 +28,17 @@ struct nnk_linear_axis {
   int32_t count;
 };
 
-// One output plane by linear interpolation between two input planes, in double, rounded to half through float.
+// One output plane by linear interpolation between two input planes, in double, rounded to half.
 // Terms are value * weight(plane) * weight(row) * weight(column), added planes first, columns last.
 void nnk_half_resample_plane(
     const uint16_t *lower, const uint16_t *upper, double upper_share, ptrdiff_t width,
     struct nnk_linear_axis rows, struct nnk_linear_axis columns, uint16_t *result);
 
 // labels[i] = label where value[i] > best[i], which then becomes value[i]: the first maximum wins.
-void nnk_half_keep_maximum(
-    const uint16_t *values, float *best, int16_t *labels, int16_t label, ptrdiff_t count);
-// The same on float values.
 void nnk_float_keep_maximum(
     const float *values, float *best, int16_t *labels, int16_t label, ptrdiff_t count);
 // labels[i] = label where the sigmoid of the logit, in float32, exceeds one half.
-void nnk_half_paint_region(const uint16_t *logits, int16_t *labels, int16_t label, ptrdiff_t count);
+void nnk_float_paint_region(const float *logits, int16_t *labels, int16_t label, ptrdiff_t count);
 // In place: logits [classes, count] to softmax probabilities per position, in float32.
 void nnk_float_softmax(float *logits, ptrdiff_t classes, ptrdiff_t count);
 // In place: the sigmoid in float32.
