@@ -55,7 +55,7 @@ let package = Package(
     + module("Augmentation", ["Archives", "Volumes", "Tensors", "Reporting", "CKernels"], fixtures: true)
     + module("Datasets", ["VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting"])
     + module("Evaluation", ["Datasets", "VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting"])
-    + module("Figures", ["Volumes", "Tensors", "Reporting", "CCairo"])
+    + module("Figures", ["Archives", "Volumes", "Tensors", "Reporting", "CCairo"])
     // 4: method
     + module("Planning", ["Datasets", "VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting"])
     + module(

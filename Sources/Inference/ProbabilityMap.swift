@@ -1,7 +1,8 @@
 // Class probabilities of a whole image, in a scratch file that the system pages in and out: classes times voxels
 // do not have to fit into memory.
 
-import Foundation
+import Archives
+package import Foundation
 import Reporting
 package import Tensors
 
@@ -49,6 +50,32 @@ package final class ProbabilityMap {
 
   /// The values as an array, for small images.
   package func array() -> NDArray<Float> { NDArray(shape: shape, elements: Array(values)) }
+
+  /// Writes the compressed array `probabilities` of an npz file, as nnU-Net's ensembling reads it.
+  package func write(to url: URL) throws {
+    let header = npyHeader
+    let pieceLength = 1 << 22
+    try ZipWriter.write(to: url) { archive in
+      try header.withUnsafeBytes { header in
+        var pieces = [header]
+        for start in stride(from: 0, to: values.count, by: pieceLength) {
+          let piece = values[start..<min(values.count, start + pieceLength)]
+          pieces.append(UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: piece)))
+        }
+        try archive.add("probabilities.npy", pieces)
+      }
+    }
+  }
+
+  /// The opening of an npy file of little-endian floats with this shape, padded to 64 bytes.
+  private var npyHeader: [UInt8] {
+    let extents = shape.map(String.init).joined(separator: ", ")
+    let text = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(extents)), }"
+    let padding = 63 - (10 + text.utf8.count) % 64
+    let dictionary = Array((text + String(repeating: " ", count: padding) + "\n").utf8)
+    let length = dictionary.count
+    return [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(length & 0xFF), UInt8(length >> 8)] + dictionary
+  }
 
   /// The values for writing; writers on several threads take disjoint voxels.
   var mutableValues: UnsafeMutableBufferPointer<Float> { values }

@@ -1,11 +1,13 @@
 // Logits to segmentations: against what nnunetv2 2.8.1's export makes of the same logits. Hashes are FNV-1a over
 // little-endian int16 labels and float16 logits.
 
+import Archives
 import Datasets
 import Foundation
 import Inference
 import Reporting
 import Tensors
+import TestSupport
 import Testing
 import Volumes
 
@@ -121,7 +123,7 @@ struct LogitsExporterTests {
     ExportCase(
       name: "regions", hasRegions: true, before: [14, 15, 12], box: [[2, 12], [1, 14], [3, 11]],
       fileSpacing: [1.4, 0.7, 1.4], configurationSpacing: [2, 1, 1], transposeForward: [0, 1, 2],
-      fileShape: [14, 15, 12], hash: 0x2b3_e3a7_45d8_efc4, checksum: 0769.13483319432),
+      fileShape: [14, 15, 12], hash: 0x2b3_e3a7_45d8_efc4, checksum: 70769.13483319432),
     ExportCase(
       name: "transposed", before: [14, 15, 17], box: [[2, 14], [1, 14], [1, 16]],
       fileSpacing: [0.7, 0.7, 2.9],
@@ -195,6 +197,20 @@ struct LogitsExporterTests {
         sampling.resample(logits.map { Float16($0) }).map { Float($0) }
       })
     #expect(fnv(result.segmentation.voxels.elements.map(UInt16.init(bitPattern:))) == item.hash)
+  }
+
+  @Test("Probabilities come back from their file")
+  func probabilityFile() throws {
+    let item = Self.cases[0]
+    let result = try export(item, resampling: .linear(separateAxis: nil), keepsProbabilities: true)
+    let map = try #require(result.probabilities)
+    let folder = try Goldens.temporaryFolder("probabilities")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let file = folder.appending(path: "case.npz")
+    try map.write(to: file)
+    let read = try #require(try readNPZ(file)["probabilities"])
+    #expect(read.shape == map.shape)
+    #expect(read.floats() == map.array())
   }
 
   @Test("Logits of another width than the labels are refused")
