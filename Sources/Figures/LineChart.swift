@@ -16,6 +16,8 @@ struct LineChart {
   var series: [LineSeries]
   var leftTitle: String
   var rightTitle: String?
+  /// Values the right axis covers besides those of its lines.
+  var rightRange: [Double] = []
   /// The title below the steps; `nil` leaves it and the step numbers out.
   var stepTitle: String?
 
@@ -24,11 +26,12 @@ struct LineChart {
     let stepCount = series.map(\.values.count).max() ?? 0
     let steps = AxisScale(covering: [0, Double(max(1, stepCount - 1))], tickCount: 8, wholeNumbers: true)
     let left = AxisScale(covering: series.filter { !$0.isOnRight }.flatMap(\.values))
-    let right = AxisScale(covering: series.filter(\.isOnRight).flatMap(\.values))
+    let right = AxisScale(covering: rightRange + series.filter(\.isOnRight).flatMap(\.values))
     drawGrid(on: canvas, frame: frame, steps: steps, left: left)
     if rightTitle != nil { drawRightAxis(on: canvas, frame: frame, scale: right) }
     let last = Double(max(1, stepCount - 1))
-    canvas.clipped(to: Box(x: frame.x, y: frame.y - 2, width: frame.width, height: frame.height + 4)) {
+    canvas.clipped(to: Box(x: frame.x - 4, y: frame.y - 4, width: frame.width + 8, height: frame.height + 8))
+    {
       for line in series {
         let scale = line.isOnRight ? right : left
         let points = line.values.enumerated().map { index, value in

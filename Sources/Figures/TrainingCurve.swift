@@ -30,9 +30,10 @@ package struct TrainingCurve: Sendable, Equatable {
 package func drawTrainingCurve(_ curve: TrainingCurve, title: String = "Training", to url: URL) throws {
   let canvas = try Canvas(width: 900, height: 860, for: url)
   canvas.text(title, x: 80, y: 36, style: TextStyle(size: 18, isBold: true))
+  let count = curve.trainingLosses.count
   if let best = curve.smoothedPseudoDice.filter(\.isFinite).max() {
     canvas.text(
-      "\(curve.trainingLosses.count) epochs, best smoothed pseudo Dice \(String(format: "%.3f", best))",
+      "\(count) \(count == 1 ? "epoch" : "epochs"), best smoothed pseudo Dice \(String(format: "%.3f", best))",
       x: 820, y: 36,
       style: TextStyle(size: 13, color: Palette.faintText, anchor: .right))
   }
@@ -47,7 +48,7 @@ package func drawTrainingCurve(_ curve: TrainingCurve, title: String = "Training
       LineSeries(
         name: "pseudo Dice, smoothed", values: curve.smoothedPseudoDice, color: Palette.green, isOnRight: true
       ),
-    ], leftTitle: "loss", rightTitle: "pseudo Dice")
+    ], leftTitle: "loss", rightTitle: "pseudo Dice", rightRange: [0, 1])
   losses.draw(on: canvas, frame: Box(x: 80, y: 90, width: 740, height: 350))
   let durations = LineChart(
     series: [LineSeries(name: "seconds per epoch", values: curve.epochSeconds, color: Palette.purple)],
