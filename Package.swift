@@ -34,6 +34,7 @@ let package = Package(
     .systemLibrary(name: "CLua"),
     .systemLibrary(name: "CReadline"),
     .systemLibrary(name: "CZlib"),
+    .systemLibrary(name: "CCrypto"),
     .target(name: "CNifti"),
     .systemLibrary(name: "COpenBLAS"),
     .systemLibrary(name: "COneDNN"),
@@ -47,7 +48,7 @@ let package = Package(
     + module("Volumes", ["Tensors"])
     // 2: services
     + module("Backends", ["Tensors", "Reporting", "COneDNN", "COpenBLAS", "CKernels"])
-    + module("Archives", ["Tensors", "Reporting", "CZlib"], fixtures: true)
+    + module("Archives", ["Tensors", "Reporting", "CZlib", "CCrypto"], fixtures: true)
     + module("VolumeFormats", ["Archives", "Volumes", "Tensors", "Reporting", "CNifti"], fixtures: true)
     + module("LuaHost", ["Reporting", "CLua", "CLuaShims"])
     // 3: parts

@@ -95,6 +95,13 @@ package protocol Backend: AnyObject {
     logits: Tensor, target: SegmentationTarget, terms: SegmentationLossTerms, wantsGradient: Bool
   ) -> (value: Double, gradient: Tensor?)
 
+  /// True positives, false positives and false negatives of hard predictions, per output channel.
+  ///
+  /// - Parameters:
+  ///   - logits: `[N, K, spatial]`, in any layout.
+  ///   - target: What they should have said; voxels that do not count are left out.
+  func confusion(logits: Tensor, target: SegmentationTarget) -> [SIMD3<Int64>]
+
   /// The Euclidean norm over several plain tensors.
   func norm(of tensors: [Tensor]) -> Double
   /// One step of stochastic gradient descent on a parameter, in place; `momentum` holds the running direction.

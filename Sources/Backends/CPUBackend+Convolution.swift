@@ -67,6 +67,7 @@ extension CPUBackend {
     let result = makeActivation(
       [source.batchCount, outputChannelCount] + zip(source.spatialShape, stride).map { $0 * $1 })
     let paddedBias = padded1D(bias, to: padded)
+    defer { withExtendedLifetime((deep, paddedBias)) {} }
     nnk_depth_to_space(
       deep.floats, result.floats, paddedBias.floats, source.batchCount, blocks(outputChannelCount), extent,
       kernel,

@@ -23,6 +23,7 @@ extension CPUBackend {
     precondition(labels.count == batch * voxels, "\(labels.count) labels for logits \(logits.shape)")
     let ignored = Int32(ignored ?? Int(Int16.min))
     let probabilities = Tensor(uninitialized: logits.shape, pool: pool)
+    defer { withExtendedLifetime(probabilities) {} }
     nnk_softmax(logits.floats, probabilities.floats, batch, classes, voxels)
     var entropies = [Double](repeating: 0, count: batch)
     var counts = [Int64](repeating: 0, count: batch)
@@ -54,6 +55,7 @@ extension CPUBackend {
     precondition(
       maps.count == batch * mapCount * voxels, "\(maps.count) map voxels for logits \(logits.shape)")
     let probabilities = Tensor(uninitialized: logits.shape, pool: pool)
+    defer { withExtendedLifetime(probabilities) {} }
     nnk_sigmoid(logits.floats, probabilities.floats, logits.count)
     var raw = [Double](repeating: 0, count: batch * regions * 5)
     nnk_region_sums(
@@ -75,6 +77,23 @@ extension CPUBackend {
       probabilities.floats, maps, gradient.floats, batch, regions, mapCount, voxels, hasIgnoreMap ? 1 : 0,
       terms.crossEntropyWeight / Float(divisor), dice.onReference, dice.everywhere)
     return (value, gradient)
+  }
+
+  package func confusion(logits: Tensor, target: SegmentationTarget) -> [SIMD3<Int64>] {
+    let logits = plain(logits)
+    defer { withExtendedLifetime(logits) {} }
+    let (batch, classes, voxels) = (logits.batchCount, logits.channelCount, logits.voxelCount)
+    var counts = [Int64](repeating: 0, count: classes * 3)
+    switch target {
+    case .labels(let labels, let ignored):
+      nnk_label_confusion(
+        logits.floats, labels, batch, classes, voxels, Int32(ignored ?? Int(Int16.min)), &counts)
+    case .regions(let maps, let hasIgnoreMap):
+      nnk_region_confusion(
+        logits.floats, maps, batch, classes, classes + (hasIgnoreMap ? 1 : 0), voxels, hasIgnoreMap ? 1 : 0,
+        &counts)
+    }
+    return (0..<classes).map { SIMD3(counts[$0 * 3], counts[$0 * 3 + 1], counts[$0 * 3 + 2]) }
   }
 
   private struct DiceSums {

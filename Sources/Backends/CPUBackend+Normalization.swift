@@ -12,9 +12,11 @@ extension CPUBackend {
     let result = makeActivation(source.shape)
     let mean = Tensor(uninitialized: [source.batchCount, padded], pool: pool)
     let reciprocal = Tensor(uninitialized: [source.batchCount, padded], pool: pool)
+    let (paddedScale, paddedShift) = (padded1D(scale, to: padded), padded1D(shift, to: padded))
+    defer { withExtendedLifetime((source, paddedScale, paddedShift)) {} }
     nnk_norm_forward(
-      source.floats, result.floats, mean.floats, reciprocal.floats, padded1D(scale, to: padded).floats,
-      padded1D(shift, to: padded).floats, source.batchCount, blocks(source.channelCount), source.voxelCount,
+      source.floats, result.floats, mean.floats, reciprocal.floats, paddedScale.floats, paddedShift.floats,
+      source.batchCount, blocks(source.channelCount), source.voxelCount,
       Int32(block), settings.epsilon, settings.negativeSlope)
     return (result, NormalizationStatistics(mean: mean, reciprocalDeviation: reciprocal))
   }
@@ -27,10 +29,12 @@ extension CPUBackend {
     let padded = blocks(source.channelCount) * block
     let scaleParts = Tensor(uninitialized: [source.batchCount, padded], pool: pool)
     let shiftParts = Tensor(uninitialized: [source.batchCount, padded], pool: pool)
+    let (paddedScale, paddedShift) = (padded1D(scale, to: padded), padded1D(shift, to: padded))
+    defer { withExtendedLifetime((source, paddedScale, paddedShift)) {} }
     nnk_norm_backward(
       source.floats, gradient.floats, gradient.floats, statistics.mean.floats,
       statistics.reciprocalDeviation.floats,
-      padded1D(scale, to: padded).floats, padded1D(shift, to: padded).floats, scaleParts.floats,
+      paddedScale.floats, paddedShift.floats, scaleParts.floats,
       shiftParts.floats,
       source.batchCount, blocks(source.channelCount), source.voxelCount, Int32(block), settings.negativeSlope)
     return (gradient, sumOverBatch(scaleParts, scale.count), sumOverBatch(shiftParts, shift.count))

@@ -110,6 +110,7 @@ package final class CPUBackend: Backend {
   /// Channels that do not fill a block go through the plain layout: small networks only.
   private func concatenatePlain(_ first: Tensor, _ second: Tensor, _ shape: [Int]) -> Tensor {
     let (a, b) = (plain(first), plain(second))
+    defer { withExtendedLifetime((a, b)) {} }
     let result = Tensor(uninitialized: shape, pool: pool)
     nnk_concatenate(a.floats, b.floats, result.floats, shape[0], a.count / shape[0], b.count / shape[0])
     return activation(result)
@@ -119,6 +120,7 @@ package final class CPUBackend: Backend {
     first: Tensor, second: Tensor
   ) {
     let whole = plain(tensor)
+    defer { withExtendedLifetime(whole) {} }
     let parts = (Tensor(uninitialized: first, pool: pool), Tensor(uninitialized: second, pool: pool))
     let batch = tensor.batchCount
     nnk_split(

@@ -21,23 +21,29 @@ final class Convolution {
   private let anyWeight: MemoryDescriptor
   private let plainWeight: MemoryDescriptor
   private let bias: MemoryDescriptor
-  private let block: Int
+  /// Weight extents as oneDNN sees them: whole blocks of channels, because its fast implementations want nothing else.
+  private let paddedShape: [Int]
+  private var isPadded: Bool {
+    paddedShape[0] != key.outputChannelCount || paddedShape[1] != key.sourceShape[1]
+  }
 
   init(_ key: ConvolutionKey, block: Int, context: OneDNNEngine) throws {
     self.key = key
     self.context = context
-    self.block = block
     let rank = key.geometry.kernel.count
-    let weightShape = [key.outputChannelCount, key.sourceShape[1]] + key.geometry.kernel
+    func wholeBlocks(_ count: Int) -> Int { (count + block - 1) / block * block }
+    let inputCount = key.sourceIsPlain ? key.sourceShape[1] : wholeBlocks(key.sourceShape[1])
+    paddedShape = [wholeBlocks(key.outputChannelCount), inputCount] + key.geometry.kernel
     source = try MemoryDescriptor(
-      shape: key.sourceShape, tag: key.sourceIsPlain ? plainTag(rank + 2) : blockedTag(rank + 2, block))
+      shape: [key.sourceShape[0], inputCount] + key.sourceShape.dropFirst(2),
+      tag: key.sourceIsPlain ? plainTag(rank + 2) : blockedTag(rank + 2, block))
     let resultShape =
-      [key.sourceShape[0], key.outputChannelCount]
+      [key.sourceShape[0], paddedShape[0]]
       + key.geometry.outputShape(for: Array(key.sourceShape.dropFirst(2)))
     result = try MemoryDescriptor(shape: resultShape, tag: blockedTag(rank + 2, block))
-    anyWeight = try MemoryDescriptor(shape: weightShape, tag: dnnl_format_tag_any)
-    plainWeight = try MemoryDescriptor(shape: weightShape, tag: plainTag(rank + 2))
-    bias = try MemoryDescriptor(shape: [key.outputChannelCount], tag: dnnl_a)
+    anyWeight = try MemoryDescriptor(shape: paddedShape, tag: dnnl_format_tag_any)
+    plainWeight = try MemoryDescriptor(shape: paddedShape, tag: plainTag(rank + 2))
+    bias = try MemoryDescriptor(shape: [paddedShape[0]], tag: dnnl_a)
   }
 
   private var label: String {
@@ -72,7 +78,9 @@ final class Convolution {
       (Int32(DNNL_ARG_WEIGHTS_0), packed.descriptor, packed.storage.pointer),
       (Int32(DNNL_ARG_DST_0), self.result, result.storage.pointer),
     ]
-    if let bias { arguments.append((Int32(DNNL_ARG_BIAS), self.bias, bias.storage.pointer)) }
+    let paddedBias = bias.map { widened($0, to: [paddedShape[0]], pool: pool) }
+    defer { withExtendedLifetime(paddedBias) {} }
+    if let paddedBias { arguments.append((Int32(DNNL_ARG_BIAS), self.bias, paddedBias.storage.pointer)) }
     try primitive.execute(arguments)
   }
 
@@ -93,17 +101,43 @@ final class Convolution {
     let primitive = try weightGradient.get()
     let descriptor = try weightMemory(primitive, dnnl_query_diff_weights_md)
     let packed = pool.allocate(byteCount: descriptor.byteCount)
+    defer { withExtendedLifetime(packed) {} }
     var arguments = [
       (Int32(DNNL_ARG_SRC_0), self.source, source.storage.pointer),
       (DNNL_ARG_DIFF_DST, result, gradient.storage.pointer),
       (DNNL_ARG_DIFF_WEIGHTS, descriptor, packed.pointer),
     ]
-    if let bias { arguments.append((DNNL_ARG_DIFF_BIAS, self.bias, bias.storage.pointer)) }
+    let wholeBias = isPadded ? bias.map { _ in Tensor(uninitialized: [paddedShape[0]], pool: pool) } : bias
+    if let wholeBias { arguments.append((DNNL_ARG_DIFF_BIAS, self.bias, wholeBias.storage.pointer)) }
     try primitive.execute(arguments)
+    let wholeWeight = isPadded ? Tensor(uninitialized: paddedShape, pool: pool) : weight
     try unpackWeight.get().execute([
       (Int32(DNNL_ARG_SRC_0), descriptor, packed.pointer),
-      (Int32(DNNL_ARG_DST_0), plainWeight, weight.storage.pointer),
+      (Int32(DNNL_ARG_DST_0), plainWeight, wholeWeight.storage.pointer),
     ])
+    guard isPadded else { return }
+    copyCorner(from: wholeWeight, to: weight)
+    if let bias, let wholeBias { copyCorner(from: wholeBias, to: bias) }
+  }
+
+  /// A tensor with zeros beyond its first two extents; the tensor itself if they fit.
+  private func widened(_ tensor: Tensor, to shape: [Int], pool: TensorPool) -> Tensor {
+    if tensor.shape == shape { return tensor }
+    let result = Tensor(uninitialized: shape, pool: pool)
+    result.floats.update(repeating: 0, count: result.count)
+    copyCorner(from: tensor, to: result)
+    return result
+  }
+
+  /// Copies what two tensors have in common of their first two axes; the others are equal.
+  private func copyCorner(from source: Tensor, to destination: Tensor) {
+    let inner = source.shape.dropFirst(2).reduce(1, *)
+    let columns = (source.shape.dropFirst().first ?? 1, destination.shape.dropFirst().first ?? 1)
+    let count = min(columns.0, columns.1) * inner
+    for row in 0..<min(source.shape[0], destination.shape[0]) {
+      (destination.floats + row * columns.1 * inner).update(
+        from: source.floats + row * columns.0 * inner, count: count)
+    }
   }
 
   /// The weight in a primitive's own layout, made again only when the values have changed.
@@ -117,8 +151,10 @@ final class Convolution {
     let storage = weight.storage.derivedForms[slot]?.storage ?? pool.allocate(byteCount: descriptor.byteCount)
     let reorder = try packers[form] ?? makeReorder(from: plainWeight, to: descriptor, context: context)
     packers[form] = reorder
+    let whole = widened(weight, to: paddedShape, pool: pool)
+    defer { withExtendedLifetime(whole) {} }
     try reorder.execute([
-      (Int32(DNNL_ARG_SRC_0), plainWeight, weight.storage.pointer),
+      (Int32(DNNL_ARG_SRC_0), plainWeight, whole.storage.pointer),
       (Int32(DNNL_ARG_DST_0), descriptor, storage.pointer),
     ])
     weight.storage.derivedForms[slot] = (weight.storage.version, storage)

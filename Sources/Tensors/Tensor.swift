@@ -2,7 +2,7 @@
 // N batch, C channels, Z Y X spatial axes (slowest first). Arithmetic on them is the backends' business.
 
 /// How numbers are stored in a tensor.
-package enum ElementType: String, Sendable, Hashable {
+package enum Precision: String, Sendable, Hashable {
   case float32
   case bfloat16
 
@@ -24,30 +24,30 @@ package enum TensorLayout: Hashable, Sendable {
 package struct Tensor {
   /// Logical extents, `[N, C, spatial...]` for activations.
   package let shape: [Int]
-  package let elementType: ElementType
+  package let precision: Precision
   package let layout: TensorLayout
   package let storage: TensorStorage
 
   package init(
-    shape: [Int], elementType: ElementType = .float32, layout: TensorLayout = .plain, storage: TensorStorage
+    shape: [Int], precision: Precision = .float32, layout: TensorLayout = .plain, storage: TensorStorage
   ) {
     precondition(
-      storage.byteCount >= Self.elementCount(shape, layout) * elementType.byteCount,
+      storage.byteCount >= Self.elementCount(shape, layout) * precision.byteCount,
       "a buffer of \(storage.byteCount) bytes is too small for \(shape)")
     self.shape = shape
-    self.elementType = elementType
+    self.precision = precision
     self.layout = layout
     self.storage = storage
   }
 
   /// A tensor with a fresh buffer whose content is undefined.
   package init(
-    uninitialized shape: [Int], elementType: ElementType = .float32, layout: TensorLayout = .plain,
+    uninitialized shape: [Int], precision: Precision = .float32, layout: TensorLayout = .plain,
     pool: TensorPool
   ) {
-    let bytes = Self.elementCount(shape, layout) * elementType.byteCount
+    let bytes = Self.elementCount(shape, layout) * precision.byteCount
     self.init(
-      shape: shape, elementType: elementType, layout: layout, storage: pool.allocate(byteCount: bytes))
+      shape: shape, precision: precision, layout: layout, storage: pool.allocate(byteCount: bytes))
   }
 
   /// A plain float tensor with the values of a host array.
@@ -68,9 +68,11 @@ package struct Tensor {
   package var voxelCount: Int { shape.dropFirst(2).reduce(1, *) }
   package var spatialShape: [Int] { Array(shape.dropFirst(2)) }
 
-  /// The buffer as floats; valid while the tensor lives.
+  /// The buffer as floats, valid while the tensor lives.
+  ///
+  /// A local tensor may die after its last mention: hold it with `withExtendedLifetime` across the use of the pointer.
   package var floats: UnsafeMutablePointer<Float> {
-    precondition(elementType == .float32, "a \(elementType.rawValue) tensor read as float32")
+    precondition(precision == .float32, "a \(precision.rawValue) tensor read as float32")
     return storage.pointer.assumingMemoryBound(to: Float.self)
   }
 
@@ -83,7 +85,7 @@ package struct Tensor {
   /// The same plain elements under another shape.
   package func reshaped(_ shape: [Int]) -> Tensor {
     precondition(layout == .plain && shape.reduce(1, *) == count, "cannot view \(self.shape) as \(shape)")
-    return Tensor(shape: shape, elementType: elementType, storage: storage)
+    return Tensor(shape: shape, precision: precision, storage: storage)
   }
 
   /// Elements a buffer needs for a shape in a layout.

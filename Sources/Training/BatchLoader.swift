@@ -19,16 +19,19 @@ package final class BatchLoader: Sendable {
   ///   - recipe: what is in the batches.
   ///   - iterationsPerEpoch: after how many batches the next epoch begins.
   ///   - epoch: the epoch of the first batch.
+  ///   - iteration: the iteration of the first batch within that epoch.
   ///   - threadCount: background threads; 0 makes each batch when it is asked for.
   ///   - queueDepth: batches that may lie ready or be in the making.
   ///   - cancellation: ends waiting when set.
   package init(
-    _ recipe: BatchRecipe, iterationsPerEpoch: Int, startingAt epoch: Int = 0, threadCount: Int = 1,
+    _ recipe: BatchRecipe, iterationsPerEpoch: Int, startingAt epoch: Int = 0, iteration: Int = 0,
+    threadCount: Int = 1,
     queueDepth: Int = 4, cancellation: CancellationFlag = CancellationFlag()
   ) {
     precondition(
       iterationsPerEpoch > 0 && threadCount >= 0 && queueDepth > 0, "a loader needs positive counts")
-    shared = Shared(recipe, iterationsPerEpoch: iterationsPerEpoch, first: epoch * iterationsPerEpoch)
+    shared = Shared(
+      recipe, iterationsPerEpoch: iterationsPerEpoch, first: epoch * iterationsPerEpoch + iteration)
     self.threadCount = threadCount
     self.cancellation = cancellation
     // Started at 0 and raised: a semaphore may not be released below the value it was made with.

@@ -78,3 +78,10 @@ void nnk_region_loss_gradient(const float *p, const int16_t *targets, float *dx,
 // Stochastic gradient descent with momentum, optionally Nesterov's; weight decay is added to the scaled gradient.
 void nnk_sgd(float *w, const float *g, float *m, ptrdiff_t count, float rate, float momentum, float decay, float scale,
              int nesterov, int first);
+
+// Hard predictions against targets, added to counts [K][3]: true positives, false positives, false negatives.
+// Labels: the class of the largest logit; the first of equals wins. Regions: logit > 0.
+void nnk_label_confusion(const float *x, const int16_t *labels, ptrdiff_t samples, ptrdiff_t channels, ptrdiff_t voxels,
+                         int ignored, int64_t *counts);
+void nnk_region_confusion(const float *x, const int16_t *targets, ptrdiff_t samples, ptrdiff_t regions,
+                          ptrdiff_t targets_per_sample, ptrdiff_t voxels, int has_ignore, int64_t *counts);

@@ -1,0 +1,86 @@
+// The fused losses against published vectors, a double-precision oracle and finite differences.
+
+import Backends
+import Foundation
+import Tensors
+import Testing
+
+@Suite(.serialized) struct SegmentationLossTests {
+  private let backend: CPUBackend
+
+  init() throws { backend = try CPUBackend() }
+
+  private func evaluate(
+    _ logits: NDArray<Float>, _ target: SegmentationTarget, _ terms: SegmentationLossTerms
+  ) -> (value: Double, gradient: NDArray<Float>) {
+    let result = backend.segmentationLoss(
+      logits: Tensor(logits, pool: backend.pool), target: target, terms: terms, wantsGradient: true)
+    return (result.value, result.gradient?.hostArray ?? NDArray(shape: [0], elements: []))
+  }
+
+  private let logits = NDArray<Float>(
+    shape: [2, 3, 2, 2],
+    elements: [
+      1, -1, 0.5, 2, 0, 1, -0.5, 0, 0.2, 0.3, 1.5, -2, 0, 0, 1, 1, 2, -1, 0, 0.5, -0.3, 0.4, 0.1, -0.7,
+    ])
+  private let labels: [Int16] = [0, 1, 2, 0, 1, 2, 0, 1]
+
+  // Values of the reference for these logits (section A.5 of its behavioural specification), seven digits.
+  @Test("Dice and cross-entropy give the reference's values")
+  func referenceValues() {
+    let target = SegmentationTarget.labels(labels, ignored: nil)
+    let entropyOnly = SegmentationLossTerms(diceWeight: 0)
+    #expect(abs(evaluate(logits, target, entropyOnly).value - 0.5193917) < 1e-6)
+    #expect(abs(evaluate(logits, target, SegmentationLossTerms()).value - -0.0807250) < 1e-6)
+    #expect(abs(evaluate(logits, target, SegmentationLossTerms(batchDice: true)).value - -0.0852660) < 1e-6)
+    var ignoring = labels
+    ignoring[3] = 3
+    let value = evaluate(logits, .labels(ignoring, ignored: 3), SegmentationLossTerms(batchDice: true)).value
+    #expect(abs(value - -0.0395364) < 1e-6)
+  }
+
+  @Test("Zero logits give the reference's value")
+  func zeroLogits() {
+    let zeros = NDArray<Float>(shape: [2, 3, 2, 2], repeating: 0)
+    let value = evaluate(zeros, .labels([0, 0, 1, 2, 0, 0, 1, 2], ignored: nil), SegmentationLossTerms())
+      .value
+    #expect(abs(value - 0.8128949) < 1e-6)
+  }
+
+  @Test("Three regions with an ignore map: binary cross-entropy is three times the mean")
+  func regionsWithIgnoreMap() {
+    let zeros = NDArray<Float>(shape: [1, 3, 2, 2], repeating: 0)
+    let maps = [Int16](repeating: 0, count: 16)
+    let terms = SegmentationLossTerms(diceWeight: 0)
+    #expect(abs(evaluate(zeros, .regions(maps, hasIgnoreMap: true), terms).value - 3 * log(2.0)) < 1e-6)
+    #expect(
+      abs(evaluate(zeros, .regions(Array(maps.prefix(12)), hasIgnoreMap: false), terms).value - log(2.0))
+        < 1e-6)
+  }
+
+  @Test("Gradients agree with central differences", arguments: [false, true])
+  func gradients(batchDice: Bool) {
+    var ignoring = labels
+    ignoring[5] = 3
+    let regions: [Int16] = (0..<24).map { Int16($0 * 7 % 5 % 2) }
+    let withIgnore: [Int16] = (0..<32).map { Int16($0 * 11 % 7 % 2) }
+    let targets: [SegmentationTarget] = [
+      .labels(labels, ignored: nil), .labels(ignoring, ignored: 3), .regions(regions, hasIgnoreMap: false),
+      .regions(withIgnore, hasIgnoreMap: true),
+    ]
+    let terms = SegmentationLossTerms(crossEntropyWeight: 0.7, diceWeight: 1.3, batchDice: batchDice)
+    // Float logits move by 2^-7, so that differences keep four digits.
+    let h: Float = 0x1p-7
+    for target in targets {
+      let gradient = evaluate(logits, target, terms).gradient
+      for i in logits.elements.indices {
+        var (up, down) = (logits, logits)
+        up.elements[i] += h
+        down.elements[i] -= h
+        let numeric =
+          (evaluate(up, target, terms).value - evaluate(down, target, terms).value) / Double(2 * h)
+        #expect(abs(numeric - Double(gradient.elements[i])) < 2e-4)
+      }
+    }
+  }
+}

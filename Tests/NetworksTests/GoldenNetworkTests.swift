@@ -1,0 +1,95 @@
+// Networks, losses and optimizer steps against tensors written by the reference implementation.
+
+import Archives
+import Backends
+import Foundation
+import Networks
+import Tensors
+import TestSupport
+import Testing
+
+/// The reference computes in float32 too: both round sums of a few thousand products.
+private let outputTolerance = 1e-5
+/// Six steps amplify the rounding of the first.
+private let lossTolerance = 1e-4
+/// Steps at momentum 0.99 let the voxels at leaky ReLU's kink (see below) add up.
+private let stepTolerance = 5e-3
+
+@Suite(.serialized) struct GoldenNetworkTests {
+  private let backend: CPUBackend
+
+  init() throws { backend = try CPUBackend() }
+
+  private func relativeError(_ a: NDArray<Float>, _ b: NDArray<Float>) -> Double {
+    var (difference, norm) = (0.0, 0.0)
+    for (x, y) in zip(a.elements, b.elements) {
+      difference += Double(x - y) * Double(x - y)
+      norm += Double(y) * Double(y)
+    }
+    return (difference / norm).squareRoot()
+  }
+
+  @Test(
+    "Outputs, losses of six SGD steps, gradients and weights are the reference's",
+    .enabled(if: Goldens.areAvailable, Comment(rawValue: Goldens.absence)), .tags(.golden),
+    arguments: ["plain3d", "plain3d_aniso", "plain2d", "regions3d"])
+  func network(_ name: String) throws {
+    let folder = Goldens.path("golden/network/\(name)")
+    let golden = try JSON(contentsOf: folder.appending(path: "golden.json"))
+    let spec = try ArchitectureSpec(golden["architecture"] ?? .null, source: name)
+    let network = makeNetwork(
+      spec, inputChannelCount: try #require(golden["input_channels"]?.integer),
+      outputChannelCount: try #require(golden["output_channels"]?.integer), seed: 0, backend: backend)
+    #expect(network.parameters.map(\.name) == golden["parameters"]?.strings)
+    let state = try PyTorchCheckpoint.stateDictionary(of: folder.appending(path: "weights.pth"))
+    try network.load(
+      Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { a, _ in a }), source: name)
+
+    let input = Tensor(try readNPY(folder.appending(path: "input.npy")).floats(), pool: backend.pool)
+    let weights = try #require(golden["deep_supervision_weights"]?.doubles)
+    let isRegional = golden["loss_kind"]?.string?.contains("cross_entropy") == false || name == "regions3d"
+    let targets = try weights.indices.map { i in
+      let values = try readNPY(folder.appending(path: "target_\(i).npy")).doubles().elements.map { Int16($0) }
+      return isRegional
+        ? SegmentationTarget.regions(values, hasIgnoreMap: false)
+        : SegmentationTarget.labels(values, ignored: nil)
+    }
+    let first = try network.forward(
+      input, heads: network.headCount, on: Tape(backend: backend, isRecording: false))
+    for (i, head) in first.enumerated() {
+      let expected = try readNPY(folder.appending(path: "output_\(i).npy")).floats()
+      #expect(relativeError(backend.plain(head.value).hostArray, expected) < outputTolerance, "head \(i)")
+    }
+
+    let loss = DeepSupervisionLoss(
+      loss: .diceAndCrossEntropy(batchDice: golden["batch_dice"]?.bool ?? false), weights: weights)
+    let optimizer = SGDOptimizer(parameters: network.parameters, backend: backend)
+    let losses = try #require(golden["losses"]?.doubles)
+    let norms = try #require(golden["grad_norm_before_clip"]?.doubles)
+    for (step, expected) in losses.enumerated() {
+      let tape = Tape(backend: backend, isRecording: true)
+      let heads = try network.forward(input, heads: loss.neededHeadCount, on: tape)
+      #expect(abs(loss(heads, targets, on: tape) - expected) < lossTolerance, "step \(step)")
+      try tape.backward()
+      if step == 0 { checkGradients(of: network, golden) }
+      #expect(abs(optimizer.clip(12) / norms[step] - 1) < stepTolerance, "gradient norm of step \(step)")
+      optimizer.step()
+    }
+    let after = try readNPY(folder.appending(path: "output_0_after_steps.npy")).floats()
+    let distance = relativeError(try network.predict(input).hostArray, after)
+    #expect(distance < stepTolerance)
+  }
+
+  private func checkGradients(of network: any SegmentationNetwork, _ golden: JSON) {
+    for parameter in network.parameters {
+      guard let expected = golden["grad_l2_per_parameter_step0"]?[parameter.name]?.double else {
+        #expect(parameter.gradient == nil, "\(parameter.name) has a gradient the reference lacks")
+        continue
+      }
+      let norm = parameter.gradient.map { backend.norm(of: [$0]) } ?? 0
+      // The reference's gradients of biases before a norm are rounding noise around zero; elsewhere a voxel whose rounding
+      // falls on the other side of leaky ReLU's kink moves a norm by parts in a thousand.
+      #expect(abs(norm - expected) < 5e-3 * expected + 1e-6, "\(parameter.name)")
+    }
+  }
+}
