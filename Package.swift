@@ -32,7 +32,7 @@ let package = Package(
   targets: [
     // 0: C libraries of the system, and C of ours
     .systemLibrary(name: "CLua"),
-    .systemLibrary(name: "CReadline"),
+    .target(name: "CReadline", linkerSettings: [.linkedLibrary("readline")]),
     .systemLibrary(name: "CZlib"),
     .systemLibrary(name: "CCrypto"),
     .target(name: "CNifti"),

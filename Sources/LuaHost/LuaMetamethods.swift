@@ -23,7 +23,7 @@ enum LuaMetamethods {
     case NNL_META_CALL: return try object.luaCall(Array(values.dropFirst()), in: state)
     case NNL_META_TOSTRING: return [.string(object.luaDescription)]
     case NNL_META_LENGTH: return [try object.luaLength()]
-    case NNL_META_PAIRS: return [pairs(try object.luaPairs(in: state)), first, nil]
+    case NNL_META_PAIRS: return [pairs(try object.luaPairs(in: state)), first, .nil]
     case NNL_META_CLOSE:
       try object.luaClose()
       return []

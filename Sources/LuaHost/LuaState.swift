@@ -13,6 +13,8 @@ package final class LuaState {
   /// Stops the state from other threads.
   package let interrupter = LuaInterrupter()
   private var entryCount = 0
+  /// Whatever the host wants to find again from a state, such as its session.
+  package var attachment: AnyObject?
 
   /// - Throws: ``LuaError`` when memory is too short for a state.
   package init(sandbox: SandboxLevel = .full, memoryLimit: Int? = nil) throws {

@@ -92,11 +92,11 @@ extension LuaValue {
 }
 
 extension LuaValue: ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral, ExpressibleByStringLiteral,
-  ExpressibleByBooleanLiteral, ExpressibleByNilLiteral
+  ExpressibleByBooleanLiteral
 {
+  // Not by a nil literal: where a `LuaValue?` is wanted, `nil` would then mean a value.
   package init(integerLiteral value: Int) { self = .integer(value) }
   package init(floatLiteral value: Double) { self = .number(value) }
   package init(stringLiteral value: String) { self = .string(value) }
   package init(booleanLiteral value: Bool) { self = .boolean(value) }
-  package init(nilLiteral: ()) { self = .nil }
 }

@@ -6,6 +6,6 @@ import CReadline
 package enum LibraryVersions {
   /// Name and version of each.
   package static var all: [(name: String, version: String)] {
-    [("readline", "\(RL_VERSION_MAJOR).\(RL_VERSION_MINOR)")]
+    [("readline", String(cString: nnr_version()))]
   }
 }
