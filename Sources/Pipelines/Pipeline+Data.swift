@@ -1,7 +1,9 @@
-// The first step: finding a dataset and checking all its files.
+// The steps that look at raw data: finding a dataset, checking its files, measuring it, preprocessing it.
 
 package import Datasets
 import Foundation
+package import Planning
+import Preprocessing
 import Reporting
 
 extension Pipeline {
@@ -9,4 +11,54 @@ extension Pipeline {
   package func openDataset(_ idOrName: String) throws -> RawDataset {
     try RawDataset(folder: roots.rawFolder(of: roots.resolveName(idOrName)))
   }
+
+  /// Checks every file of a dataset; prints what is suspicious and throws what is wrong.
+  package func verify(_ dataset: RawDataset) throws {
+    let findings = try DatasetVerifier(folder: dataset.folder).verify(
+      progress: progress, cancellation: cancellation)
+    for warning in findings.warnings { progress.note("warning: \(warning)") }
+    try findings.throwIfUnusable()
+    progress.note("\(dataset.name): \(findings.caseCount) cases, nothing wrong")
+  }
+
+  /// Measures a dataset, or reads what was measured before unless `again` is set.
+  package func extractFingerprint(of dataset: RawDataset, again: Bool = false) throws -> DatasetFingerprint {
+    try FingerprintExtractor(dataset: dataset).extract(
+      into: roots.preprocessedFolder(of: dataset.name), clean: again, progress: progress,
+      cancellation: cancellation)
+  }
+
+  /// The fingerprint that was measured before.
+  package func readFingerprint(of dataset: RawDataset) throws -> DatasetFingerprint {
+    let url = try roots.preprocessedFolder(of: dataset.name).appending(path: DatasetFingerprint.fileName)
+    guard FileManager.default.fileExists(atPath: url.path) else {
+      throw Diagnostic(
+        "\(dataset.name) has no fingerprint", at: url.path, expected: "a file that extract_fingerprint wrote",
+        found: "no such file", remedy: "lunette extract_fingerprint -d \(dataset.name)")
+    }
+    return try DatasetFingerprint(contentsOf: url)
+  }
+
+  /// Preprocesses the training cases for every named configuration that the plans have.
+  ///
+  /// Cases that are there already, made with the same settings from the same files, are kept.
+  package func preprocess(_ dataset: RawDataset, by plans: Plans, configurations: [String]) throws {
+    for name in configurations {
+      guard plans.configurationNames.contains(name) else {
+        // The usual names are asked for by default; any other must be meant.
+        guard Self.usualConfigurations.contains(name) else {
+          _ = try plans.configuration(named: name)
+          continue
+        }
+        progress.note("\(plans.plansName) has no configuration \(name); skipped")
+        continue
+      }
+      let report = try preprocessDataset(
+        dataset: dataset, plans: plans, configuration: name, roots: roots, progress: progress,
+        cancellation: cancellation)
+      progress.note("\(name): \(report.writtenCount) cases preprocessed, \(report.keptCount) kept")
+    }
+  }
+
+  private static let usualConfigurations = ["2d", "3d_fullres", "3d_lowres", "3d_cascade_fullres"]
 }

@@ -1,6 +1,7 @@
 // Training one fold, and loading what a training left: the two places where the pipeline meets the engine.
 
 package import Datasets
+package import Figures
 package import Foundation
 package import Inference
 package import Planning
@@ -13,41 +14,17 @@ package struct TrainedRun: Sendable {
   /// The folder of the fold: checkpoints, training curve, validation.
   package var folder: URL
   package var split: CrossValidationSplit
-  /// Means of every epoch so far, oldest first.
-  package var history: [EpochRecord]
+  /// What every epoch so far came to.
+  package var curve: TrainingCurve
 
   package init(
-    request: TrainingRequest, plans: Plans, folder: URL, split: CrossValidationSplit, history: [EpochRecord]
+    request: TrainingRequest, plans: Plans, folder: URL, split: CrossValidationSplit, curve: TrainingCurve
   ) {
     self.request = request
     self.plans = plans
     self.folder = folder
     self.split = split
-    self.history = history
-  }
-}
-
-/// What one epoch of training came to.
-package struct EpochRecord: Sendable, Equatable {
-  package var trainingLoss: Double
-  package var validationLoss: Double
-  /// Mean pseudo-Dice of the foreground, and its moving average.
-  package var meanDice: Double
-  package var movingAverageDice: Double
-  package var learningRate: Double
-  package var duration: Duration
-
-  package init(
-    trainingLoss: Double, validationLoss: Double, meanDice: Double, movingAverageDice: Double,
-    learningRate: Double,
-    duration: Duration
-  ) {
-    self.trainingLoss = trainingLoss
-    self.validationLoss = validationLoss
-    self.meanDice = meanDice
-    self.movingAverageDice = movingAverageDice
-    self.learningRate = learningRate
-    self.duration = duration
+    self.curve = curve
   }
 }
 

@@ -20,7 +20,7 @@ package struct ProgressLine: Equatable {
   /// The line with a bar, at most `width` columns wide.
   package func bar(width: Int) -> String {
     let figures = " \(completed)/\(total)  \(pace)"
-    let room = width - stage.count - figures.count - 3
+    let room = width - stage.count - figures.count - 3 - (detail.isEmpty ? 0 : detail.count + 2)
     var line = stage
     if room >= 8 {
       let length = min(room, 30)

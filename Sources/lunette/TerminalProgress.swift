@@ -79,6 +79,8 @@ package final class TerminalProgress: ProgressSink {
   package func end() {
     state.withLock { state in
       guard var stage = state.stages.popLast() else { return }
+      // Stages inside a stage come and go in its line.
+      guard state.stages.isEmpty else { return }
       erase(&state)
       stage.line.elapsed = clock.now - stage.started
       output.raw(stage.line.summary + "\n")
@@ -93,29 +95,36 @@ package final class TerminalProgress: ProgressSink {
     }
   }
 
-  /// Shows the innermost stage unless it was shown a moment ago.
+  /// Shows the state of the work unless it was shown a moment ago.
   private func show(_ state: inout State) {
-    guard showsBars, let stage = state.stages.last else { return }
+    guard showsBars, let stage = state.stages.first else { return }
     let interval = output.isTerminal ? Self.barInterval : Self.lineInterval
     // A log gets its first line once there is something to tell.
     let reference = stage.lastShown ?? (output.isTerminal ? nil : stage.started)
     if let reference, clock.now - reference < interval { return }
-    state.stages[state.stages.count - 1].lastShown = clock.now
+    state.stages[0].lastShown = clock.now
     if output.isTerminal {
       draw(&state)
-    } else {
-      var line = stage.line
-      line.elapsed = clock.now - stage.started
+    } else if let line = line(of: state) {
       output.raw(line.plain + "\n")
     }
   }
 
   private func draw(_ state: inout State) {
-    guard showsBars, let stage = state.stages.last else { return }
-    var line = stage.line
-    line.elapsed = clock.now - stage.started
+    guard showsBars, let line = line(of: state) else { return }
     output.raw(Self.eraseLine + line.bar(width: output.width() - 1))
     state.barIsShown = true
+  }
+
+  /// The outermost stage, with the one inside it as its detail.
+  private func line(of state: State) -> ProgressLine? {
+    guard let outer = state.stages.first else { return nil }
+    var line = outer.line
+    line.elapsed = clock.now - outer.started
+    if state.stages.count > 1, let inner = state.stages.last?.line {
+      line.detail = "\(inner.stage) \(inner.completed)/\(inner.total)"
+    }
+    return line
   }
 
   private func erase(_ state: inout State) {

@@ -76,6 +76,21 @@ import lunette
     #expect(texts.last?.hasPrefix("plan: 0 of 3") == true)
   }
 
+  @Test("A stage inside a stage shows in its line and leaves no line of its own")
+  func nested() {
+    let record = Record()
+    let progress = TerminalProgress(output: record.output(isTerminal: true))
+    progress.begin("predict", total: 2)
+    progress.begin("tiles", total: 8)
+    progress.note("remark")
+    progress.end()
+    progress.end()
+    let texts = record.texts.withLock { $0 }
+    #expect(texts.contains { $0.contains("predict") && $0.contains("tiles 0/8") })
+    #expect(texts.filter { $0.hasSuffix("\n") }.count == 1)
+    #expect(texts.last?.hasPrefix("predict: 0 of 2") == true)
+  }
+
   @Test("Progress never runs backwards when threads report out of order")
   func order() {
     let record = Record()
