@@ -37,7 +37,9 @@ package func makePhantomCase(index: Int, options: PhantomOptions) -> PhantomCase
   var randomness = RandomSource(key: [0x9A47, options.seed, index])
   let spacing = index % 3 == 2 ? options.spacing.map { $0 * randomness.uniform(0.88, 1.12) } : options.spacing
   let shape = spacing.map { max(8, Int((options.extentMillimeters / $0).rounded())) }
-  let scene = PhantomScene(extent: options.extentMillimeters, randomness: &randomness)
+  // The scene is made for the default cube and shrunk or grown with it, so that its objects always fit.
+  let extent = PhantomOptions().extentMillimeters
+  let scene = PhantomScene(extent: extent, randomness: &randomness)
   let bias = BiasField(strength: options.biasStrength, randomness: &randomness)
   // A scanner leaves the outermost voxels at exactly 0, which gives the crop to the nonzero region something to do.
   let margin = (0..<2).map { _ in randomness.integer(below: 4) }
@@ -50,7 +52,7 @@ package func makePhantomCase(index: Int, options: PhantomOptions) -> PhantomCase
       for x in 0..<shape[2] {
         let point = SIMD3(
           (Double(z) + 0.5) * spacing[0], (Double(y) + 0.5) * spacing[1], (Double(x) + 0.5) * spacing[2])
-        let sample = scene.sample(at: point)
+        let sample = scene.sample(at: point * (extent / options.extentMillimeters))
         let noise = options.noiseDeviation * randomness.normal()
         let inside = y >= margin[0] && x >= margin[1]
         if inside {

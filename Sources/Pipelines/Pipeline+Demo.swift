@@ -19,10 +19,7 @@ extension Pipeline {
       dataset: phantomDatasetName,
       training: TrainingRequest(
         dataset: phantomDatasetName, configuration: "3d_fullres", fold: .number(0),
-        trainer: TrainerReference(name: Self.demoTrainerName), start: .whateverIsThere, seed: seed),
+        trainer: TrainerReference(name: TrainerDefinition.demoName), start: .whateverIsThere, seed: seed),
       reportFolder: reportFolder)
   }
-
-  /// The built-in trainer of the demo.
-  package static let demoTrainerName = "nnUNetTrainer_demo"
 }

@@ -21,7 +21,7 @@ extension Pipeline {
     let configuration = try run.plans.configuration(named: run.request.configuration)
     let model = try loadModel(
       foldFolder: run.folder, checkpoint: request.checkpoint, plans: run.plans, configuration: configuration,
-      labels: description.labels)
+      dataset: description)
     var settings = CasePredictor.Settings()
     settings.keepsProbabilities = request.savesProbabilities
     let predictor = try CasePredictor(
@@ -63,7 +63,7 @@ extension Pipeline {
     let models = try request.folds.map { fold in
       try loadModel(
         foldFolder: trainedFold(fold, in: folder), checkpoint: request.checkpoint, plans: plans,
-        configuration: configuration, labels: description.labels)
+        configuration: configuration, dataset: description)
     }
     let settings = CasePredictor.Settings(
       stepFraction: request.stepFraction, usesMirroring: request.usesMirroring,

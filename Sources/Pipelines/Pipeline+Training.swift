@@ -1,11 +1,14 @@
-// Training one fold, and loading what a training left: the two places where the pipeline meets the engine.
+// Training one fold: which data, which folder, which checkpoint to start from; then the trainer runs.
 
+import Archives
+import Backends
 package import Datasets
 package import Figures
 package import Foundation
-package import Inference
 package import Planning
+import Preprocessing
 import Reporting
+package import Training
 
 /// A fold that is trained.
 package struct TrainedRun: Sendable {
@@ -14,30 +17,10 @@ package struct TrainedRun: Sendable {
   /// The folder of the fold: checkpoints, training curve, validation.
   package var folder: URL
   package var split: CrossValidationSplit
+  package var log: TrainingLog
+
   /// What every epoch so far came to.
-  package var curve: TrainingCurve
-
-  package init(
-    request: TrainingRequest, plans: Plans, folder: URL, split: CrossValidationSplit, curve: TrainingCurve
-  ) {
-    self.request = request
-    self.plans = plans
-    self.folder = folder
-    self.split = split
-    self.curve = curve
-  }
-}
-
-/// A network with its weights, ready to predict.
-package struct LoadedModel {
-  package var predictor: any TilePredictor
-  /// Spatial axes that the training mirrored along, and prediction may; `nil` for none.
-  package var mirrorAxes: [Int]?
-
-  package init(predictor: any TilePredictor, mirrorAxes: [Int]?) {
-    self.predictor = predictor
-    self.mirrorAxes = mirrorAxes
-  }
+  package var curve: TrainingCurve { log.curve }
 }
 
 extension Pipeline {
@@ -48,14 +31,155 @@ extension Pipeline {
 
   /// Trains one fold as `request.start` says, and returns the finished run.
   package func train(_ request: TrainingRequest) throws -> TrainedRun {
-    throw Diagnostic("training is not part of this build yet")
+    try train(request, with: trainerLoader(request.trainer))
   }
 
-  /// Loads a checkpoint of one fold, in this program's form or nnU-Net's.
-  package func loadModel(
-    foldFolder: URL, checkpoint: CheckpointName, plans: Plans, configuration: PlannedConfiguration,
-    labels: LabelScheme
-  ) throws -> LoadedModel {
-    throw Diagnostic("loading models is not part of this build yet", at: foldFolder.path)
+  /// Trains one fold with a trainer at hand.
+  package func train(_ request: TrainingRequest, with definition: TrainerDefinition) throws -> TrainedRun {
+    let preparation = try prepare(request, definition)
+    let folder = RunFolder(url: preparation.folder)
+    try RunIdentity.refuseForeignCheckpoints(in: folder.modelFolder)
+    if request.start == .overwrite, folder.hasRun {
+      progress.note("the old run is now \(try folder.moveAside().path)")
+    }
+    try preparation.identity.check(folder: folder.url)
+    let start = try checkpoint(in: folder, for: request)
+    if let start, try Checkpoint.state(of: start).epoch >= definition.settings.epochs {
+      return preparation.run(try Checkpoint.state(of: start).log)
+    }
+    if request.start == .finished {
+      throw Diagnostic(
+        "the training is not finished", at: folder.url.path, expected: "a finished training",
+        found: start == nil ? "no checkpoint" : "a checkpoint of an unfinished training",
+        remedy: "train first, or go on with --c")
+    }
+    try folder.prepare()
+    try folder.writeModelFiles(
+      plans: .object(preparation.plans.json), dataset: preparation.description.json,
+      fingerprint: preparation.fingerprint)
+    try preparation.identity.write(to: folder.url)
+
+    let trainer = try makeTrainer(request, definition, preparation)
+    if let start {
+      try trainer.restore(Checkpoint(contentsOf: start), source: start.path)
+      progress.note("going on from \(start.lastPathComponent), epoch \(trainer.log.epochs.count + 1)")
+    }
+    do { try trainer.run() } catch {
+      if request.writesCheckpoints, !(error is TrainingDiverged) {
+        progress.note("stopped; the state is in \(folder.url.path), go on with --c")
+      }
+      throw error
+    }
+    return preparation.run(trainer.log)
   }
+
+  /// Everything about a training that is known before it starts.
+  private struct Preparation {
+    var request: TrainingRequest
+    var plans: Plans
+    var configuration: PlannedConfiguration
+    var description: DatasetDescription
+    var fingerprint: JSON
+    var split: CrossValidationSplit
+    var store: PreprocessedStore
+    var identity: RunIdentity
+    var folder: URL
+
+    func run(_ log: TrainingLog) -> TrainedRun {
+      TrainedRun(request: request, plans: plans, folder: folder, split: split, log: log)
+    }
+  }
+
+  private func prepare(_ request: TrainingRequest, _ definition: TrainerDefinition) throws -> Preparation {
+    let datasetFolder = try roots.preprocessedFolder(of: request.dataset)
+    let plans = try readPlans(named: request.plans, of: request.dataset)
+    let configuration = try plans.configuration(named: request.configuration)
+    let description = try DatasetDescription(contentsOf: datasetFolder.appending(path: "dataset.json"))
+    let fingerprint = try JSON(contentsOf: datasetFolder.appending(path: DatasetFingerprint.fileName))
+    let store = PreprocessedStore(datasetFolder: datasetFolder, configuration: configuration)
+    let identifiers = store.identifiers()
+    guard !identifiers.isEmpty else {
+      throw Diagnostic(
+        "\(request.configuration) is not preprocessed", at: store.folder.path, expected: "preprocessed cases",
+        found: "none", remedy: "lunette preprocess -d \(request.dataset) -c \(request.configuration)")
+    }
+    let splits =
+      request.fold == .all
+      ? CrossValidationSplits(splits: [])
+      : try CrossValidationSplits.readOrCreate(in: datasetFolder, identifiers: identifiers)
+    let (split, notice) = try splits.split(for: request.fold, identifiers: identifiers)
+    if let notice { progress.note(notice) }
+    let identity = RunIdentity(
+      plans: plans, configuration: configuration, fingerprint: fingerprint,
+      split: ["train": JSON(split.training), "val": JSON(split.validation)], definition: definition,
+      seed: request.seed)
+    var named = request
+    named.trainer.name = definition.settings.name + identity.folderSuffix
+    let folder = try modelFolder(dataset: request.dataset, named: named.modelFolderName)
+      .appending(path: request.fold.folderName)
+    return Preparation(
+      request: named, plans: plans, configuration: configuration, description: description,
+      fingerprint: fingerprint,
+      split: split, store: store, identity: identity, folder: folder)
+  }
+
+  /// The checkpoint to start from, by the request and by what is there.
+  private func checkpoint(in folder: RunFolder, for request: TrainingRequest) throws -> URL? {
+    let furthest = try folder.furthestCheckpoint()
+    switch request.start {
+    case .new:
+      guard let furthest else { return nil }
+      throw Diagnostic(
+        "the folder holds a training already", at: furthest.path, expected: "no checkpoint",
+        found: furthest.lastPathComponent,
+        remedy: "go on with --c, or start anew with --overwrite, which moves the old folder aside")
+    case .latest:
+      if furthest == nil { progress.note("there is no checkpoint to go on from; starting a new training") }
+      return furthest
+    case .overwrite: return nil
+    case .finished, .whateverIsThere: return furthest
+    }
+  }
+
+  private func makeTrainer(
+    _ request: TrainingRequest, _ definition: TrainerDefinition, _ preparation: Preparation
+  ) throws -> Trainer {
+    let backend = try CPUBackend()
+    progress.note(
+      "training \(preparation.request.modelFolderName), fold \(request.fold): \(preparation.split.training.count) cases, "
+        + "\(preparation.split.validation.count) held out, seed \(request.seed), precision float32, \(backend.name)"
+    )
+    var task = TrainingTask(
+      plans: preparation.plans, configuration: preparation.configuration,
+      labels: preparation.description.labels,
+      dataset: preparation.description.json, channelCount: preparation.description.channelNames.count,
+      fold: request.fold,
+      training: PreprocessedPatchSource(preparation.store, identifiers: preparation.split.training),
+      validation: PreprocessedPatchSource(preparation.store, identifiers: preparation.split.validation),
+      folder: preparation.folder, seed: Int(request.seed))
+    task.writesCheckpoints = request.writesCheckpoints
+    let folder = RunFolder(url: preparation.folder)
+    let logName =
+      "training_log_\(Date().formatted(.verbatim(Self.logStamp, timeZone: .current, calendar: .current))).txt"
+    var hooks = definition.hooks
+    let observer = hooks.epochEnd
+    var log = TrainingLog()
+    hooks.epochEnd = { [progress] summary in
+      log = log.adding(summary)
+      folder.appendToLog("\(summary)", named: logName)
+      do {
+        try drawTrainingCurve(
+          log.curve, title: folder.modelFolder.lastPathComponent,
+          to: folder.url.appending(path: "progress.png"))
+      } catch { progress.note("the training curve could not be drawn: \(error)") }
+      try observer?(summary)
+    }
+    return try Trainer(
+      task, settings: definition.settings, hooks: hooks, backend: backend, progress: progress,
+      cancellation: cancellation)
+  }
+
+  /// nnU-Net's stamp: year, month and day unpadded, hours, minutes and seconds with two digits.
+  private static let logStamp: Date.FormatString =
+    "\(year: .defaultDigits)_\(month: .defaultDigits)_\(day: .defaultDigits)_\(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased))_\(minute: .twoDigits)_\(second: .twoDigits)"
 }

@@ -11,6 +11,9 @@ package struct Pipeline: Sendable {
   package var progress: any ProgressSink
   /// Polled between steps, cases and tiles.
   package var cancellation: CancellationFlag
+  /// What a trainer's name stands for; hosts that can run a trainer's file put their own in.
+  package var trainerLoader: @Sendable (TrainerReference) throws -> TrainerDefinition = TrainerDefinition
+    .builtIn
 
   package init(
     roots: DatasetRoots, progress: any ProgressSink = SilentProgress(),

@@ -52,17 +52,6 @@ package struct PlanningRequest {
   }
 }
 
-/// A trainer by name, and the file that defines it if it is not the default one.
-package struct TrainerReference: Sendable, Equatable {
-  package var name: String
-  package var file: URL?
-
-  package init(name: String = "nnUNetTrainer", file: URL? = nil) {
-    self.name = name
-    self.file = file
-  }
-}
-
 /// Which training to run.
 package struct TrainingRequest: Sendable, Equatable {
   /// What to do about a run that is there already.

@@ -49,6 +49,13 @@ package struct TrainingLog: Sendable, Equatable {
     return summary
   }
 
+  /// The log with an epoch that another log has summed up.
+  package func adding(_ summary: EpochSummary) -> TrainingLog {
+    var log = self
+    log.epochs.append(summary)
+    return log
+  }
+
   /// The lists of nnU-Net's `logging` dictionary.
   package var json: JSON {
     [

@@ -1,0 +1,81 @@
+// Models ready to predict: this program's checkpoints and nnU-Net's, from a fold's folder.
+
+import Archives
+import Backends
+package import Datasets
+package import Foundation
+package import Inference
+import Networks
+package import Planning
+import Reporting
+import Tensors
+import Training
+
+/// A network with its weights, ready to predict.
+package struct LoadedModel {
+  package var predictor: any TilePredictor
+  /// Spatial axes that the training mirrored along, and prediction may; `nil` for none.
+  package var mirrorAxes: [Int]?
+  /// The file the weights came from.
+  package var source: URL
+
+  package init(predictor: any TilePredictor, mirrorAxes: [Int]?, source: URL) {
+    self.predictor = predictor
+    self.mirrorAxes = mirrorAxes
+    self.source = source
+  }
+}
+
+/// A network of the engine as the sliding window wants it.
+private struct NetworkPredictor: TilePredictor {
+  let network: any SegmentationNetwork
+  let outputChannelCount: Int
+
+  func predict(_ tiles: NDArray<Float>) throws -> NDArray<Float> {
+    try network.predict(Tensor(tiles, pool: network.backend.pool)).hostArray
+  }
+}
+
+extension Pipeline {
+  /// Loads a checkpoint of one fold, in this program's form or nnU-Net's.
+  package func loadModel(
+    foldFolder: URL, checkpoint name: CheckpointName, plans: Plans, configuration: PlannedConfiguration,
+    dataset: DatasetDescription
+  ) throws -> LoadedModel {
+    let candidates = [Checkpoint.fileExtension, "pth"].map {
+      foldFolder.appending(path: "\(name.stem).\($0)")
+    }
+    guard let file = candidates.first(where: { FileManager.default.fileExists(atPath: $0.path) }) else {
+      let present = ((try? FileManager.default.contentsOfDirectory(atPath: foldFolder.path)) ?? [])
+        .filter { $0.hasPrefix("checkpoint_") }.sorted()
+      throw Diagnostic(
+        "there is no checkpoint \(name.stem)", at: foldFolder.path,
+        expected: candidates.map(\.lastPathComponent).joined(separator: " or "),
+        found: present.isEmpty ? "no checkpoint at all" : present.joined(separator: ", "),
+        remedy: present.isEmpty
+          ? "train this fold first" : "choose one with -chk, such as -chk best, or finish with --c")
+    }
+    let backend = try CPUBackend()
+    let spec = try ArchitectureSpec(configuration.architecture, source: plans.source)
+    let network = makeNetwork(
+      spec, inputChannelCount: dataset.channelNames.count,
+      outputChannelCount: dataset.labels.outputChannelCount, seed: 0,
+      backend: backend)
+    let axes: [Int]?
+    if file.pathExtension == Checkpoint.fileExtension {
+      let checkpoint = try Checkpoint(contentsOf: file)
+      try network.load(checkpoint.weights, source: file.path)
+      axes = checkpoint.state.mirrorAxes
+    } else {
+      let checkpoint = try PyTorchCheckpoint.read(file)
+      let state = try checkpoint.stateDictionary(aliases: .kept)
+      try network.load(
+        Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first }),
+        source: file.path)
+      axes = checkpoint.root["inference_allowed_mirroring_axes"]?.elements?.compactMap(\.integer)
+    }
+    return LoadedModel(
+      predictor: NetworkPredictor(network: network, outputChannelCount: dataset.labels.outputChannelCount),
+      mirrorAxes: axes.flatMap { $0.isEmpty ? nil : $0 }, source: file)
+  }
+}
