@@ -87,7 +87,7 @@ let package = Package(
       [
         "LuaHost", "Pipelines", "Training", "Inference", "Preprocessing", "Planning", "Evaluation", "Figures",
         "Datasets", "Augmentation", "Networks", "Backends", "VolumeFormats", "Archives", "Volumes", "Tensors",
-        "Reporting", "CReadline", "CLuaShims",
+        "Reporting", "CReadline",
       ])
     + [
       .executableTarget(

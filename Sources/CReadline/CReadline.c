@@ -100,11 +100,12 @@ static void set_up(void) {
 }
 
 static void give_up_line(void) {
+  FILE *out = rl_outstream ? rl_outstream : stdout;
+  fputs("^C\n", out);
+  fflush(out);
   rl_callback_sigcleanup();
   rl_free_line_state();
   rl_callback_handler_remove();
-  fputs("^C\n", rl_outstream ? rl_outstream : stdout);
-  fflush(rl_outstream ? rl_outstream : stdout);
 }
 
 int nnr_read(const char *prompt, char **line) {

@@ -54,8 +54,8 @@ package struct REPL {
 
   private func show(_ evaluation: Evaluation) {
     if let result = evaluation.result {
-      let label = "Out[\(evaluation.number)]: "
-      let isLong = result.contains("\n")
+      let label = evaluation.isCommand ? "" : "Out[\(evaluation.number)]: "
+      let isLong = !label.isEmpty && result.contains("\n")
       StandardStreams.writeOutput(label + (isLong ? "\n" : "") + result + "\n")
     }
     if let error = evaluation.error { StandardStreams.writeError(errorText(error)) }

@@ -55,7 +55,7 @@ struct ArgumentValidator {
       } else if let others = schema.others {
         values[name] = try check(value, others, path: name)
       } else {
-        throw unknown(name, among: schema.parameters, of: schema.name)
+        throw unknown(name, among: schema.parameters, of: nil)
       }
     }
     if !table.array.isEmpty {
@@ -73,7 +73,7 @@ struct ArgumentValidator {
     return values
   }
 
-  private func unknown(_ name: String, among parameters: [ParameterSchema], of owner: String) -> Diagnostic {
+  private func unknown(_ name: String, among parameters: [ParameterSchema], of owner: String?) -> Diagnostic {
     let known = parameters.map(\.name)
     if let near = nearestName(to: name, in: known),
       let parameter = parameters.first(where: { $0.name == near })

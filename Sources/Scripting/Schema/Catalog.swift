@@ -16,7 +16,13 @@ package struct Catalog: Sendable {
   package func install(in state: LuaState) throws {
     let registry = ScriptRegistry.of(state)
     _ = try state.run("lunette = {} if package then package.loaded.lunette = lunette end", named: "=setup")
-    for binding in functions {
+    // A function with others below its name, such as lunette.tensor, becomes a table that can be called.
+    for binding in functions where hasMembers(binding) {
+      _ = try state.run(
+        "local f = ... \(binding.schema.name) = setmetatable({}, { __call = function(_, ...) return f(...) end })",
+        named: "=setup", arguments: [.function(LuaFunction(registry.function(for: binding)))])
+    }
+    for binding in functions where !hasMembers(binding) {
       let path = binding.schema.name.split(separator: ".").dropFirst().map(String.init)
       guard let name = path.last else { continue }
       var table = try state.global("lunette")
@@ -30,6 +36,15 @@ package struct Catalog: Sendable {
       }
       try state.set(table, .string(name), .function(LuaFunction(registry.function(for: binding))))
     }
+  }
+
+  private func hasMembers(_ binding: Binding) -> Bool {
+    functions.contains { $0.schema.name.hasPrefix(binding.schema.name + ".") }
+  }
+
+  /// The function of a name, with or without the leading `lunette.`.
+  package func function(named name: String) -> FunctionSchema? {
+    functions.map(\.schema).first { $0.name == name || $0.name == "lunette." + name }
   }
 
   package func object(named name: String) -> ObjectSchema? { objects.first { $0.name == name } }

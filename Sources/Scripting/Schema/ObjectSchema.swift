@@ -134,22 +134,3 @@ extension ScriptObject {
     }
   }
 }
-
-/// The functions that one state has been given, so that each exists once.
-package final class ScriptRegistry {
-  private var functions: [String: LuaNativeFunction] = [:]
-
-  static func of(_ state: LuaState) -> ScriptRegistry {
-    if let registry = state.attachment as? ScriptRegistry { return registry }
-    let registry = ScriptRegistry()
-    state.attachment = registry
-    return registry
-  }
-
-  func function(for binding: Binding) -> LuaNativeFunction {
-    if let function = functions[binding.schema.name] { return function }
-    let function = binding.makeFunction()
-    functions[binding.schema.name] = function
-    return function
-  }
-}

@@ -146,6 +146,13 @@ package struct ParameterSchema: Sendable {
     ParameterSchema(name: name, type: type, isRequired: true, defaultValue: nil, range: range, help: help)
   }
 
+  /// The same parameter for a function that keeps what is not given.
+  var withoutDefault: ParameterSchema {
+    ParameterSchema(
+      name: name, type: type, isRequired: false, defaultValue: nil, range: range,
+      help: help)
+  }
+
   /// The parameter's line in help texts, such as `fold (integer, default 0): the held-out fold`.
   package var documentation: String {
     var facts = [type.description]

@@ -99,7 +99,9 @@ extension Session {
   private func calledFunction(_ tokens: [LuaToken]) -> FunctionSchema? {
     guard var brace = openBrace(tokens) else { return nil }
     if brace > 0, tokens[brace - 1].text == "(" { brace -= 1 }
-    guard let path = pathBefore(tokens[..<brace]), case .function(let function)? = try? resolve(path) else {
+    guard let path = pathBefore(tokens[..<brace]) else { return nil }
+    if let schema = catalog.function(named: path) { return schema }
+    guard case .function(let function)? = try? resolve(path) else {
       return nil
     }
     return function.native?.annotation as? FunctionSchema

@@ -19,6 +19,7 @@ extension Session {
   /// Help on a name, or the source of the function behind it; nil when there is nothing under the name.
   package func inspect(_ path: String, wantsSource: Bool = false) throws -> String? {
     guard let value = try resolve(path) else { return parameterHelp(path) }
+    if case .reference = value, let schema = catalog.function(named: path) { return schema.documentation }
     switch value {
     case .function(let function):
       if let schema = function.native?.annotation as? FunctionSchema {

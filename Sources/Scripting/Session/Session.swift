@@ -8,6 +8,8 @@ package struct Evaluation: Sendable {
   package let number: Int
   /// The results as text; nil when there are none or they are muted.
   package var result: String?
+  /// Whether the text is a command's answer, not a value that was kept.
+  package var isCommand = false
   package var error: LuaError?
   package var duration: Duration = .zero
 }
@@ -77,6 +79,7 @@ package final class Session {
       let input = try state.global("In")
       if !input.isNil { try state.set(input, .integer(evaluation.number), .string(source)) }
       if let command = SessionCommand(source) {
+        evaluation.isCommand = true
         evaluation.result = try command.run(in: self)
       } else {
         evaluation.result = try evaluate(source, number: evaluation.number)

@@ -1,0 +1,242 @@
+// `lunette.network` and `lunette.optimizer`: the engine below the trainer.
+
+import Archives
+import Backends
+import Foundation
+import LuaHost
+import Networks
+import Reporting
+import Tensors
+
+/// One forward pass: the heads and the tape that leads back.
+final class NetworkPass {
+  let heads: [Variable]
+  let tape: Tape
+  private var isSpent = false
+
+  init(heads: [Variable], tape: Tape) {
+    self.heads = heads
+    self.tape = tape
+  }
+
+  /// Notes that the way back is taken.
+  func spend() throws {
+    guard tape.isRecording, !isSpent else {
+      throw Diagnostic(
+        isSpent ? "a forward pass goes backwards once" : "this forward pass kept nothing to go back",
+        remedy: isSpent ? "call network:forward again" : "leave gradients=false out of network:forward")
+    }
+    isSpent = true
+  }
+}
+
+/// Which head of which pass a tensor is.
+struct NetworkOutput {
+  let pass: NetworkPass
+  /// Bytes that the pass keeps alive, for Lua's garbage collection.
+  let byteCount: Int
+}
+
+/// A network in scripts.
+final class NetworkObject: ScriptObject {
+  let network: any SegmentationNetwork
+
+  init(_ network: any SegmentationNetwork) { self.network = network }
+
+  var luaForeignByteCount: Int { 8 * network.parameterCount }
+  var luaDescription: String {
+    "network of \(network.parameterCount) parameters with \(network.headCount) heads"
+  }
+
+  func forward(_ input: NDArray<Float>, gradients: Bool) throws -> LuaValue {
+    guard input.shape.count == 4 || input.shape.count == 5 else {
+      throw Diagnostic(
+        "a network takes a batch of images", expected: "[N, C, spatial...]", found: "\(input.shape)")
+    }
+    let backend = network.backend
+    let tape = Tape(backend: backend, isRecording: gradients)
+    let heads = try network.forward(Tensor(input, pool: backend.pool), heads: network.headCount, on: tape)
+    let pass = NetworkPass(heads: heads, tape: tape)
+    // What a pass keeps is not known here; about a hundred feature maps per input voxel are usual.
+    let kept = gradients ? 400 * input.count : 0
+    return .array(
+      heads.enumerated().map { index, head in
+        let output = NetworkOutput(pass: pass, byteCount: index == 0 ? kept : 0)
+        return .object(TensorObject(backend.plain(head.value).hostArray, origin: output))
+      })
+  }
+
+  static let schema = ObjectSchema(
+    "network", "A segmentation network with its weights.",
+    example: "local net = lunette.network{ architecture=\"golden.json\", weights=\"weights.pth\",\n"
+      + "  input_channels=2, output_channels=4 }\nlocal heads = net:forward(lunette.tensor.load(\"input.npy\"))",
+    properties: [
+      .field("parameter_count", .integer, "how many numbers it learns") { (it: NetworkObject) in
+        .integer(it.network.parameterCount)
+      },
+      .field("head_count", .integer, "at how many resolutions it answers") { (it: NetworkObject) in
+        .integer(it.network.headCount)
+      },
+      .field("parameter_names", .list(.string), "the names of the learnable tensors") { (it: NetworkObject) in
+        .array(it.network.parameters.map(\.name))
+      },
+    ],
+    methods: [
+      .method(
+        FunctionSchema(
+          "network:forward", "Computes the logits of every resolution, finest first.",
+          parameters: [
+            .required("input", .object("tensor"), "a batch of images: [N, C, spatial...]"),
+            ParameterSchema("gradients", .boolean, default: true, "keeps what a loss needs to go backwards"),
+          ], returns: "a list of tensors",
+          example: "local heads = net:forward(lunette.tensor.load(\"input.npy\"))")
+      ) { (it: NetworkObject, arguments) in
+        let input: TensorObject = try arguments.object("input")
+        return try it.forward(input.array, gradients: arguments.boolean("gradients"))
+      },
+      .method(
+        FunctionSchema(
+          "network:parameters", "The learnable tensors, for an optimizer.", returns: "parameters",
+          example: "local sgd = lunette.optimizer.sgd{ parameters=net:parameters() }")
+      ) { (it: NetworkObject, _) in .object(ParametersObject(it.network)) },
+      .method(
+        FunctionSchema(
+          "network:parameter", "One learnable tensor by name.",
+          parameters: [.required("name", .string, "the name, as in net.parameter_names")],
+          returns: "a tensor",
+          example: "print(net:parameter(net.parameter_names[1]).shape[1])")
+      ) { (it: NetworkObject, arguments) in
+        let name = try arguments.string("name")
+        guard let parameter = it.network.parameters.first(where: { $0.name == name }) else {
+          throw Diagnostic(
+            "there is no parameter '\(name)'",
+            remedy: nearestName(to: name, in: it.network.parameters.map(\.name)).map {
+              "did you mean '\($0)'?"
+            })
+        }
+        return .object(TensorObject(parameter.value.hostArray))
+      },
+    ])
+}
+
+/// A network's parameters on their way to an optimizer.
+final class ParametersObject: ScriptObject {
+  let network: any SegmentationNetwork
+
+  init(_ network: any SegmentationNetwork) { self.network = network }
+
+  var luaDescription: String { "\(network.parameters.count) parameters" }
+  func luaLength() throws -> LuaValue { .integer(network.parameters.count) }
+
+  static let schema = ObjectSchema(
+    "parameters", "The learnable tensors of a network.",
+    example: "local sgd = lunette.optimizer.sgd{ parameters=net:parameters() }")
+}
+
+/// An optimizer in scripts.
+final class OptimizerObject: ScriptObject {
+  let optimizer: SGDOptimizer
+
+  init(_ optimizer: SGDOptimizer) { self.optimizer = optimizer }
+
+  var luaDescription: String { "sgd (lr \(optimizer.learningRate), momentum \(optimizer.momentum))" }
+
+  func luaSet(_ key: LuaValue, to value: LuaValue, in state: LuaState) throws {
+    guard key.string == "lr", let rate = value.number, rate.isFinite, rate >= 0 else {
+      throw Diagnostic("only lr of an optimizer can be set, to a number from 0")
+    }
+    optimizer.learningRate = rate
+  }
+
+  static let schema = ObjectSchema(
+    "optimizer", "Stochastic gradient descent with momentum; lr can be set.",
+    example: "local sgd = lunette.optimizer.sgd{ parameters=net:parameters(), lr=0.01 }\n"
+      + "value:backward()\nsgd:clip(12)\nsgd:step()",
+    properties: [
+      .field("lr", .number, "the learning rate") { (it: OptimizerObject) in .number(it.optimizer.learningRate)
+      }
+    ],
+    methods: [
+      .method(
+        FunctionSchema(
+          "optimizer:clip", "Limits the norm over all gradients in the next step.",
+          parameters: [ParameterSchema("limit", .number, default: 12.0, in: 0...1e30, "the largest norm")],
+          returns: "the norm before", example: "print(sgd:clip(12))")
+      ) { (it: OptimizerObject, arguments) in .number(it.optimizer.clip(try arguments.number("limit"))) },
+      .method(
+        FunctionSchema(
+          "optimizer:step", "Changes every parameter along its gradient, and clears the gradients.",
+          returns: "nothing", example: "sgd:step()")
+      ) { (it: OptimizerObject, _) in
+        it.optimizer.step()
+        return .nil
+      },
+    ])
+}
+
+extension Binding {
+  static let network = Binding(
+    FunctionSchema(
+      "lunette.network", "Builds a network, with random weights or those of a file.",
+      parameters: [
+        .required(
+          "architecture", .either([.path, .map(.any)]),
+          "network_class_name and arch_kwargs as in plans: a table, or a JSON file with them or with `architecture`"
+        ),
+        ParameterSchema("weights", .path, "a .pth checkpoint or state dictionary"),
+        .required("input_channels", .integer, in: 1...10_000, "the channels of the images"),
+        .required("output_channels", .integer, in: 1...10_000, "labels with background, or regions"),
+        ParameterSchema("seed", .integer, default: 0, "the key of random weights"),
+      ], positional: 0, returns: "a network",
+      example: "local net = lunette.network{ architecture=\"golden.json\", weights=\"weights.pth\",\n"
+        + "  input_channels=2, output_channels=4 }")
+  ) { arguments in
+    let source: String
+    var json: JSON
+    if let path = arguments["architecture"].string {
+      source = path
+      json = try JSON(contentsOf: fileURL(path))
+    } else {
+      source = "architecture"
+      json = try arguments["architecture"].json(at: "architecture")
+    }
+    if let inner = json["architecture"] { json = inner }
+    let network = makeNetwork(
+      try ArchitectureSpec(json, source: source), inputChannelCount: try arguments.integer("input_channels"),
+      outputChannelCount: try arguments.integer("output_channels"), seed: try arguments.integer("seed"),
+      backend: try ScriptRegistry.of(arguments.state).backend())
+    if arguments.has("weights") {
+      let url = fileURL(try arguments.string("weights"))
+      let state = try PyTorchCheckpoint.stateDictionary(of: url)
+      try network.load(
+        Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first }),
+        source: url.path)
+    }
+    return [.object(NetworkObject(network))]
+  }
+
+  static let sgd = Binding(
+    FunctionSchema(
+      "lunette.optimizer.sgd", "Stochastic gradient descent with momentum, as nnU-Net uses it.",
+      parameters: [
+        .required("parameters", .object("parameters"), "what net:parameters() gives"),
+        ParameterSchema("lr", .number, default: 0.01, in: 0...1000, "the learning rate"),
+        ParameterSchema(
+          "momentum", .number, default: 0.99, in: 0...1, "the share of the last direction kept"),
+        ParameterSchema("nesterov", .boolean, default: true, "looks ahead along the direction"),
+        ParameterSchema("weight_decay", .number, default: 3e-5, in: 0...1, "pulls every parameter to zero"),
+      ], positional: 0, returns: "an optimizer",
+      example: "local sgd = lunette.optimizer.sgd{ parameters=net:parameters(), lr=0.01 }")
+  ) { arguments in
+    let parameters: ParametersObject = try arguments.object("parameters")
+    return [
+      .object(
+        OptimizerObject(
+          SGDOptimizer(
+            parameters: parameters.network.parameters, backend: parameters.network.backend,
+            learningRate: try arguments.number("lr"), momentum: try arguments.number("momentum"),
+            weightDecay: try arguments.number("weight_decay"), usesNesterov: try arguments.boolean("nesterov")
+          )))
+    ]
+  }
+}

@@ -1,0 +1,203 @@
+// `lunette.plan`: experiment plans as an object, made by the planner or read from a file.
+
+import Archives
+import Datasets
+import Foundation
+import LuaHost
+import Pipelines
+import Planning
+import Reporting
+
+/// Plans in scripts.
+final class PlanObject: ScriptObject {
+  let plans: Plans
+  /// The dataset they were made for, when it is at hand.
+  let dataset: RawDataset?
+
+  init(_ plans: Plans, dataset: RawDataset?) {
+    self.plans = plans
+    self.dataset = dataset
+  }
+
+  var luaDescription: String {
+    "plan \(plans.plansName) of \(plans.datasetName) (\(plans.configurationNames.joined(separator: ", ")))"
+  }
+
+  var dynamicFieldNames: [String] { plans.json.keys.filter { $0 != "configurations" } }
+  func dynamicField(_ name: String) throws -> LuaValue? { plans.json[name].map { LuaValue($0) } }
+
+  static let schema = ObjectSchema(
+    "plan",
+    "What was decided for a dataset, per configuration; other fields are the keys of nnUNetPlans.json.",
+    example: "local plan = lunette.plan(lunette.dataset(4))\nprint(plan:why(\"3d_fullres.patch_size\"))",
+    properties: [
+      .field("name", .string, "the plans' name, such as nnUNetPlans") { (it: PlanObject) in
+        .string(it.plans.plansName)
+      },
+      .field("dataset", .object("dataset"), "the dataset, when it is at hand") { (it: PlanObject) in
+        it.dataset.map { .object(DatasetObject($0)) } ?? .nil
+      },
+      .field("configurations", .object("configurations"), "the configurations by name") { (it: PlanObject) in
+        .object(ConfigurationsObject(it.plans))
+      },
+    ],
+    methods: [whyMethod, tableMethod, diffMethod, deriveMethod, memoryMethod, saveMethod])
+
+  private static let whyMethod = Binding.method(
+    FunctionSchema(
+      "plan:why", "Says which rule decided a value, from what, and whether it was overridden.",
+      parameters: [
+        .required(
+          "path", .string, "a value such as 3d_fullres.patch_size; a configuration alone gives a table of all"
+        )
+      ], returns: "text; nil and a message when nothing is known of the value",
+      example: "print(lunette.plan(lunette.dataset(4)):why(\"3d_fullres.patch_size\"))")
+  ) { (it: PlanObject, arguments) in
+    let path = try arguments.string("path")
+    if it.plans.configurationNames.contains(path) { return .string(it.plans.explanationTable(of: path)) }
+    if let explanation = it.plans.why(path) { return .string(explanation.text) }
+    let known = it.plans.explanations.map(\.path)
+    throw Diagnostic(
+      known.isEmpty ? "plans read from a file do not say why" : "nothing explains '\(path)'",
+      remedy: nearestName(to: path, in: known).map { "did you mean '\($0)'?" })
+  }
+
+  private static let tableMethod = Binding.method(
+    FunctionSchema(
+      "plan:table", "The whole plans file as a table.", returns: "a table",
+      example: "local t = lunette.plan(lunette.dataset(4)):table()")
+  ) { (it: PlanObject, _) in LuaValue(.object(it.plans.json)) }
+
+  private static let diffMethod = Binding.method(
+    FunctionSchema(
+      "plan:diff", "Lists the values in which two plans differ.",
+      parameters: [.required("other", .object("plan"), "the plan to compare with")],
+      returns: "a list of tables with path, mine and theirs",
+      example: "local plan = lunette.plan(lunette.dataset(4))\n"
+        + "for _, d in ipairs(plan:diff(plan:derive{ name=\"b\", [\"2d\"]={ batch_size=2 } })) do print(d.path) end"
+    )
+  ) { (it: PlanObject, arguments) in
+    let other: PlanObject = try arguments.object("other")
+    let differences = PlanDerivation.differences(.object(it.plans.json), .object(other.plans.json))
+    return .array(
+      differences.map { difference in
+        .fields([
+          "path": .string(difference.path), "mine": difference.a.map { LuaValue($0) } ?? .nil,
+          "theirs": difference.b.map { LuaValue($0) } ?? .nil,
+        ])
+      })
+  }
+
+  private static let deriveMethod = Binding.method(
+    FunctionSchema(
+      "plan:derive", "Makes new plans with some values replaced, checked and repaired.",
+      details: "A patch is enlarged to multiples of what the network divides it by. Values that change what "
+        + "preprocessing does give the configuration a data folder of its own.",
+      parameters: [.required("name", .string, "the new plans' name")],
+      positional: 0,
+      others: ParameterSchema(
+        "configuration", .map(.any), "values to replace in a configuration, named as in nnUNetPlans.json"),
+      returns: "a plan",
+      example: "local small = lunette.plan(lunette.dataset(4)):derive{ name=\"small\",\n"
+        + "  [\"3d_fullres\"]={ patch_size={32,48,32}, batch_size=4 } }")
+  ) { (it: PlanObject, arguments) in
+    var changes: [String: JSONObject] = [:]
+    for (name, value) in arguments.values where name != "name" {
+      changes[name] = try value.json(at: name).object ?? JSONObject()
+    }
+    let derived = try PlanDerivation.derive(it.plans, name: arguments.string("name"), changes: changes)
+    return .object(PlanObject(derived, dataset: it.dataset))
+  }
+
+  private static let memoryMethod = Binding.method(
+    FunctionSchema(
+      "plan:memory", "Estimates the feature map elements that a configuration's network makes for one patch.",
+      parameters: [.required("configuration", .string, "a configuration's name")],
+      returns: "a table with elements (at batch 1), batch_size, and elements_per_batch",
+      example: "print(lunette.plan(lunette.dataset(4)):memory(\"3d_fullres\").elements)")
+  ) { (it: PlanObject, arguments) in
+    let configuration = try it.plans.configuration(named: arguments.string("configuration"))
+    let spec = configuration.architecture["arch_kwargs"]
+    guard let strides = spec?["strides"]?.array?.compactMap(\.integers),
+      let kernels = spec?["kernel_sizes"]?.array?.compactMap(\.integers),
+      let features = spec?["features_per_stage"]?.integers, strides.count == features.count
+    else { throw Diagnostic("the configuration names no stages", at: configuration.name) }
+    let topology = NetworkTopology(
+      strides: strides, kernelSizes: kernels, patch: configuration.patchSize.map(Double.init))
+    let constants = (try? PlannerConstants.named(it.plans.plannerName)) ?? .standard
+    let classCount = it.dataset?.description.labels.entries.count ?? 2
+    let elements = MemoryEstimate(
+      topology: topology, features: features, classCount: classCount, constants: constants
+    ).elementCount
+    return .fields([
+      "elements": .integer(elements), "batch_size": .integer(configuration.batchSize),
+      "elements_per_batch": .integer(elements * configuration.batchSize),
+    ])
+  }
+
+  private static let saveMethod = Binding.method(
+    FunctionSchema(
+      "plan:save", "Writes the plans, to the dataset's preprocessed folder or to a file.",
+      parameters: [ParameterSchema("path", .path, "a file; the dataset's folder when left out")],
+      returns: "the path", example: "lunette.plan(lunette.dataset(4)):save()")
+  ) { (it: PlanObject, arguments) in
+    if arguments.has("path") {
+      let url = fileURL(try arguments.string("path"))
+      try it.plans.write(to: url)
+      return .string(url.path)
+    }
+    let folder = try ScriptRegistry.of(arguments.state).roots.preprocessedFolder(of: it.plans.datasetName)
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    if let dataset = it.dataset {
+      try dataset.description.json.write(to: folder.appending(path: "dataset.json"))
+    }
+    try it.plans.save(in: folder)
+    return .string(folder.appending(path: "\(it.plans.plansName).json").path)
+  }
+}
+
+extension Binding {
+  static let plan = Binding(
+    FunctionSchema(
+      "lunette.plan", "Plans a dataset, or reads plans from a file.",
+      details: "The same decisions as nnU-Net's planners, unless a rule replaces one.",
+      parameters: [
+        .required(
+          "dataset", .either([.object("dataset"), .path, .integer]), "a dataset, its number, or a plans file"),
+        ParameterSchema("fingerprint", .object("fingerprint"), "a fingerprint in place of the dataset's own"),
+        ParameterSchema(
+          "planner", .string, default: "ExperimentPlanner", "nnU-Net's planner, or ResEncM, ResEncL, ResEncXL"
+        ),
+        ParameterSchema("memory_gb", .number, in: 0.01...10_000, "the GPU memory to plan for, in GB"),
+        ParameterSchema("target_spacing", .list(.number), "three millimetres in the axis order of the files"),
+        ParameterSchema("name", .string, "a name for the plans in place of the planner's own"),
+        PlanningRulesBinding.parameter,
+      ], returns: "a plan; nil and a message when a plans file is not there",
+      example: "local plan = lunette.plan{ dataset=lunette.dataset(4),\n"
+        + "  rules={ target_spacing=function(ctx, default) return {1, 1, 1} end } }")
+  ) { arguments in
+    let pipeline = ScriptRegistry.pipeline(of: arguments.state)
+    let dataset: RawDataset
+    if let object = arguments["dataset"].object as? DatasetObject {
+      dataset = object.dataset
+    } else if let path = arguments["dataset"].string {
+      let url = fileURL(path)
+      guard fileExists(url) else { return absence("there is no plans file \(url.path)") }
+      return [.object(PlanObject(try Plans(contentsOf: url), dataset: nil))]
+    } else {
+      dataset = try pipeline.openDataset(String(arguments.integer("dataset")))
+    }
+    let planner = try ExperimentPlanner(
+      constants: .named(arguments.string("planner")),
+      options: PlannerOptions(
+        gpuMemoryTarget: arguments["memory_gb"].number,
+        overwriteTargetSpacing: arguments.has("target_spacing") ? arguments.numbers("target_spacing") : nil,
+        plansName: arguments["name"].string),
+      rules: PlanningRulesBinding.rules(from: arguments["rules"].table, in: arguments.state))
+    let given = arguments["fingerprint"].object as? FingerprintObject
+    let fingerprint = try given?.fingerprint ?? pipeline.extractFingerprint(of: dataset)
+    let plans = try planner.plan(
+      dataset: dataset.description, datasetName: dataset.name, fingerprint: fingerprint)
+    return [.object(PlanObject(plans, dataset: dataset))]
+  }
+}

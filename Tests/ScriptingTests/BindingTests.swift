@@ -1,0 +1,314 @@
+// The engine's objects from scripts: what needs no training.
+
+import Archives
+import Foundation
+import LuaHost
+import Scripting
+import TestSupport
+import Testing
+
+/// A session whose script can refer to `folder`.
+private struct Bench {
+  let session: Session
+  let folder: URL
+
+  init() throws {
+    session = try Session(write: { _ in })
+    folder = try Goldens.temporaryFolder("lunette-bindings")
+    try session.state.setGlobal("folder", .string(folder.path))
+  }
+
+  func run(_ source: String) throws -> [LuaValue] { try session.state.run(source, named: "=test") }
+
+  func failure(_ source: String) -> String? {
+    do {
+      _ = try run(source)
+      return nil
+    } catch { return (error as? LuaError)?.message }
+  }
+}
+
+@Suite("Tensor binding")
+struct TensorBindingTests {
+  private let bench: Bench
+
+  init() throws { bench = try Bench() }
+
+  @Test("Tensors are made, combined, measured and saved")
+  func arithmetic() throws {
+    let results = try bench.run(
+      """
+      local t = lunette.tensor{ {1, 2, 3}, {4, 5, 6} }
+      local u = (t * 2 + 1 - t / 2) ^ 1
+      local path = folder .. "/t.npy"
+      u:save(path)
+      local back = lunette.tensor.load(path)
+      return t:sum(), t:mean(), t:min(), t:max(), t.shape[2], back:at{ 2, 3 }, back:reshape{ 3, 2 }.shape[1],
+        t:table()[2][1], #t, lunette.tensor(7):item(), (-t):sum(), tostring(lunette.tensor{ 1, 2 })
+      """)
+    #expect(results.prefix(11).map(\.number) == [21, 3.5, 1, 6, 3, 10, 3, 4, 2, 7, -21])
+    #expect(results[11].string == "tensor [2] { 1.0, 2.0 }")
+  }
+
+  @Test("Shapes that do not fit, ragged lists and positions outside are refused")
+  func refusals() throws {
+    #expect(bench.failure("return lunette.tensor{ 1, 2 } + lunette.tensor{ 1 }")?.contains("shapes") == true)
+    #expect(bench.failure("return lunette.tensor{ { 1 }, { 1, 2 } }")?.contains("equal lengths") == true)
+    #expect(bench.failure("return lunette.tensor{ 1 }:at{ 2 }")?.contains("outside") == true)
+    #expect(bench.failure("return lunette.tensor{ 1, 2 }:reshape{ 3 }")?.contains("does not fit") == true)
+    #expect(bench.failure("return lunette.tensor{ 1, 2 }:item()")?.contains("more than one") == true)
+    #expect(bench.failure("return lunette.tensor{ 1 }.shpe")?.contains("did you mean 'shape'?") == true)
+    let missing = try bench.run("return lunette.tensor.load(folder .. '/none.npy')")
+    #expect(missing[0].isNil && missing[1].string?.contains("none.npy") == true)
+  }
+}
+
+@Suite(
+  "Network binding", .enabled(if: Goldens.areAvailable, Comment(rawValue: Goldens.absence)), .serialized)
+struct NetworkBindingTests {
+  /// The reference computes in float32 too.
+  private static let outputTolerance = 1e-5
+  /// Six steps amplify the rounding of the first.
+  private static let lossTolerance = 1e-4
+
+  @Test("Outputs and the losses of six steps are the reference's", arguments: ["plain3d", "plain2d"])
+  func golden(name: String) throws {
+    let bench = try Bench()
+    let golden = Goldens.path("golden/network/\(name)")
+    let json = try JSON(contentsOf: golden.appending(path: "golden.json"))
+    try bench.session.state.setGlobal("golden", .string(golden.path))
+    let results = try bench.session.state.run(
+      """
+      local input_channels, output_channels, weights, batch_dice = ...
+      local net = lunette.network{ architecture=golden .. "/golden.json", weights=golden .. "/weights.pth",
+        input_channels=input_channels, output_channels=output_channels }
+      local input = lunette.tensor.load(golden .. "/input.npy")
+      local targets = {}
+      for i = 1, #weights do targets[i] = lunette.tensor.load(golden .. "/target_" .. i - 1 .. ".npy") end
+      local expected = lunette.tensor.load(golden .. "/output_0.npy")
+      local difference = net:forward{ input=input, gradients=false }[1] - expected
+      local loss = lunette.loss.deep_supervision(
+        lunette.loss.dice{ batch=batch_dice } + lunette.loss.cross_entropy{}, weights)
+      local sgd = lunette.optimizer.sgd{ parameters=net:parameters() }
+      local losses = {}
+      for step = 1, 6 do
+        local value = loss(net:forward(input), targets)
+        losses[step] = value:item()
+        value:backward()
+        sgd:clip(12)
+        sgd:step()
+      end
+      return ((difference ^ 2):sum() / (expected ^ 2):sum()) ^ 0.5, losses
+      """, named: "=test",
+      arguments: [
+        .integer(try #require(json["input_channels"]?.integer)),
+        .integer(try #require(json["output_channels"]?.integer)),
+        .array(try #require(json["deep_supervision_weights"]?.doubles)),
+        .boolean(json["batch_dice"]?.bool ?? false),
+      ])
+    #expect(try #require(results[0].number) < Self.outputTolerance)
+    let losses = try #require(results[1].table).array.compactMap(\.number)
+    let expected = try #require(json["losses"]?.doubles)
+    #expect(losses.count == expected.count)
+    for (loss, reference) in zip(losses, expected) { #expect(abs(loss - reference) < Self.lossTolerance) }
+  }
+
+  @Test("A pass goes backwards once, and foreign tensors have no way back")
+  func backward() throws {
+    let bench = try Bench()
+    try bench.session.state.setGlobal("golden", .string(Goldens.path("golden/network/plain2d").path))
+    _ = try bench.run(
+      """
+      net = lunette.network{ architecture=golden .. "/golden.json", input_channels=2, output_channels=4 }
+      input = lunette.tensor.load(golden .. "/input.npy")
+      target = lunette.tensor.load(golden .. "/target_0.npy")
+      """)
+    let twice = bench.failure(
+      """
+      local heads = net:forward(input)
+      local value = lunette.loss.dice{}(heads, target)
+      value:backward()
+      value:backward()
+      """)
+    let text = try #require(twice)
+    #expect(text.contains("goes backwards once") || text.contains("channels"), "\(text)")
+    #expect(bench.failure("lunette.loss.dice{}(target, target)")?.contains("network:forward") == true)
+  }
+}
+
+@Suite("Plan and dataset bindings", .enabled(if: Goldens.areAvailable, Comment(rawValue: Goldens.absence)))
+struct PlanBindingTests {
+  private let bench: Bench
+
+  init() throws {
+    bench = try Bench()
+    let data = Goldens.path("data").path
+    let golden = Goldens.path("golden/hippocampus").path
+    _ = try bench.run(
+      """
+      lunette.roots{ raw="\(data)", preprocessed=folder .. "/preprocessed" }
+      ds = lunette.dataset(4)
+      fp = lunette.fingerprint("\(golden)/dataset_fingerprint.json")
+      plan = lunette.plan{ dataset=ds, fingerprint=fp }
+      reference = lunette.plan("\(golden)/nnUNetPlans.json")
+      """)
+  }
+
+  @Test("A dataset shows name, channels, labels and cases")
+  func dataset() throws {
+    let results = try bench.run(
+      "return ds.name, ds.channels[1], ds.labels, #ds.cases, ds:case(ds.cases[1]).label")
+    #expect(results[0].string == "Dataset004_Hippocampus")
+    #expect(results[2].table?.fields.count == 3)
+    #expect(results[3].integer == 260)
+    #expect(results[4].string?.hasSuffix(".nii.gz") == true)
+    #expect(bench.failure("return ds.label")?.contains("did you mean 'labels'?") == true)
+    #expect(bench.failure("lunette.dataset(77)") != nil)
+  }
+
+  @Test("The plan is nnU-Net's, and its fields have the file's names")
+  func plan() throws {
+    let results = try bench.run(
+      """
+      return plan.configurations["3d_fullres"].patch_size, plan.configurations["3d_fullres"].batch_size,
+        plan:diff(reference), plan.plans_name, plan:why("3d_fullres.patch_size"), plan:memory("3d_fullres").elements
+      """)
+    #expect(results[0].table?.array.compactMap(\.integer) == [40, 56, 40])
+    #expect(results[1].integer == 9)
+    let differing = results[2].table?.array.compactMap { $0.table?["path"].string } ?? []
+    #expect(differing.filter { $0.hasPrefix("configurations") } == [])
+    #expect(results[4].string?.contains("patch_size") == true)
+    #expect((results[5].integer ?? 0) > 0)
+  }
+
+  @Test("A rule replaces a heuristic, may call the default, and is named by why")
+  func rules() throws {
+    let results = try bench.run(
+      """
+      local seen
+      local other = lunette.plan{ dataset=ds, fingerprint=fp, rules={
+        target_spacing = function(ctx, default) seen = ctx.channels[1] local s = default() return { 2 * s[1], s[2], s[3] } end,
+        batch_size = function(ctx, default) return nil end,
+      } }
+      return seen, other.configurations["3d_fullres"].spacing, other:why("3d_fullres.spacing") , #plan:diff(other) > 0
+      """)
+    #expect(results[1].table?.array.compactMap(\.number) == [2, 1, 1])
+    #expect(results[3].boolean == true)
+    let wrong = bench.failure(
+      "lunette.plan{ dataset=ds, fingerprint=fp, rules={ patch_size=function() return 'big' end } }")
+    #expect(wrong?.contains("rule patch_size") == true)
+    let unknown = bench.failure("lunette.plan{ dataset=ds, fingerprint=fp, rules={ patchsize=print } }")
+    #expect(unknown?.contains("'patch_size'") == true)
+    let late = bench.failure(
+      """
+      local kept
+      lunette.plan{ dataset=ds, fingerprint=fp, rules={ batch_size=function(ctx, default) kept = default end } }
+      kept()
+      """)
+    #expect(late?.contains("while its rule runs") == true)
+    let broken = bench.failure(
+      "lunette.plan{ dataset=ds, fingerprint=fp, rules={ features=function() error('mine') end } }")
+    #expect(broken?.contains("mine") == true)
+  }
+
+  @Test("Derived plans are checked, repaired, explained and saved")
+  func derive() throws {
+    let results = try bench.run(
+      """
+      local small = plan:derive{ name="small", ["3d_fullres"]={ patch_size={30, 48, 32}, batch_size=4 } }
+      local path = small:save()
+      local back = lunette.plan(path)
+      return small.configurations["3d_fullres"].patch_size, small:why("3d_fullres.patch_size"), path, #back:diff(small),
+        plan.configurations["3d_fullres"].batch_size
+      """)
+    #expect(results[0].table?.array.compactMap(\.integer) == [32, 48, 32])
+    #expect(results[1].string?.contains("enlarged") == true)
+    #expect(results[2].string?.hasSuffix("preprocessed/Dataset004_Hippocampus/small.json") == true)
+    #expect(results[3].integer == 0)
+    #expect(results[4].integer == 9)
+    let typo = bench.failure("plan:derive{ name='x', ['3d_fullres']={ patch_sze={ 8, 8, 8 } } }")
+    #expect(typo?.contains("did you mean 'patch_size'?") == true)
+    #expect(bench.failure("plan:derive{ name='x', ['4d']={} }") != nil)
+  }
+
+  @Test("An augmentation is edited, drawn and applied without changing the original")
+  func augmentation() throws {
+    let results = try bench.run(
+      """
+      local aug = lunette.augmentation(plan, "3d_fullres")
+      local edited = aug:without("mirror"):set("gaussian_noise", { probability=1 }):set("rotation", { probability=1 })
+      local draw = edited:draw(3)
+      local size = edited.initial_patch_size
+      local count = size[1] * size[2] * size[3]
+      local list = {}
+      for i = 1, count do list[i] = i % 7 end
+      local image = lunette.tensor(list):reshape{ 1, size[1], size[2], size[3] }
+      local sample = edited:apply(image, image, draw)
+      return aug.gaussian_noise.probability, edited.gaussian_noise.probability, edited.spatial.rotation_probability,
+        #aug - #edited, sample.image.shape, draw.gaussian_noise.sigma > 0, #aug:list()
+      """)
+    #expect(results[0].number != 1)
+    #expect(results[1].number == 1)
+    #expect(results[2].number == 1)
+    #expect(results[3].integer == 1)
+    #expect(results[4].table?.array.compactMap(\.integer) == [1, 40, 56, 40])
+    #expect(results[5].boolean == true)
+    #expect(bench.failure("lunette.augmentation(plan, '2d'):without('miror')") != nil)
+  }
+}
+
+@Suite(
+  "Volume and evaluation bindings", .enabled(if: Goldens.areAvailable, Comment(rawValue: Goldens.absence)))
+struct VolumeBindingTests {
+  @Test("A volume shows shape, spacing and statistics, gives slices and a picture")
+  func volume() throws {
+    let bench = try Bench()
+    let folder = try FileManager.default.contentsOfDirectory(atPath: Goldens.path("golden/raw").path)
+      .first { $0.hasPrefix("Dataset801") }
+    try bench.session.state.setGlobal("raw", .string(Goldens.path("golden/raw/\(try #require(folder))").path))
+    let results = try bench.run(
+      """
+      lunette.roots{ raw=raw:match("^(.*)/") }
+      local ds = lunette.dataset(raw)
+      local case = ds:case(ds.cases[1])
+      local v = assert(lunette.volume(case.images[1]))
+      local labels = assert(lunette.volume(case.label))
+      local slice = v:slice{ axis=1, index=2 }
+      local picture = v:show{ path=folder .. "/v.png", overlay=labels }
+      local missing, message = lunette.volume("nowhere.nii.gz")
+      return #v.shape, slice.shape[1] == v.shape[2], v:stats().std > 0, #labels:stats().labels, picture, missing == nil,
+        message, v:tensor().shape[3] == v.shape[3], v.spacing[1] > 0
+      """)
+    #expect(results[0].integer == 3)
+    #expect([1, 2, 5, 7, 8].allSatisfy { results[$0].boolean == true })
+    #expect((results[3].integer ?? 0) >= 2)
+    #expect(FileManager.default.fileExists(atPath: try #require(results[4].string)))
+    #expect(
+      bench.failure(
+        "assert(lunette.volume(lunette.dataset(raw):case(lunette.dataset(raw).cases[1]).label)):slice{ index=1000 }"
+      )?
+      .contains("no such slice") == true)
+  }
+
+  @Test("References scored against themselves are perfect")
+  func evaluate() throws {
+    let bench = try Bench()
+    let folder = try #require(
+      FileManager.default.contentsOfDirectory(atPath: Goldens.path("golden/raw").path).first {
+        $0.hasPrefix("Dataset801")
+      })
+    try bench.session.state.setGlobal("raw", .string(Goldens.path("golden/raw/\(folder)").path))
+    let results = try bench.run(
+      """
+      local ds = lunette.dataset(raw)
+      local r = lunette.evaluate{ reference=raw .. "/labelsTr", prediction=raw .. "/labelsTr", labels=ds.labels }
+      return r.foreground_mean.Dice, #r.cases == #ds.cases, r:save(folder .. "/summary.json")
+      """)
+    #expect(results[0].number == 1)
+    #expect(results[1].boolean == true)
+    #expect(FileManager.default.fileExists(atPath: bench.folder.appending(path: "summary.json").path))
+    #expect(
+      bench.failure("lunette.evaluate{ reference='a', prediction='b', labels={ background=0 } }")?.contains(
+        "no label") == true)
+  }
+}
