@@ -9,7 +9,9 @@ let settings: [SwiftSetting] = [
 ]
 
 /// A Swift target of ours, with its tests beside it when `tested`; `fixtures` says that these have a Fixtures folder.
-func module(_ name: String, _ dependencies: [Target.Dependency] = [], tested: Bool = true, fixtures: Bool = false) -> [Target] {
+func module(
+  _ name: String, _ dependencies: [Target.Dependency] = [], tested: Bool = true, fixtures: Bool = false
+) -> [Target] {
   var targets: [Target] = [.target(name: name, dependencies: dependencies, swiftSettings: settings)]
   if tested {
     targets.append(
@@ -65,20 +67,23 @@ let package = Package(
     + module(
       "Training",
       [
-        "Preprocessing", "Planning", "Datasets", "Augmentation", "Networks", "Backends", "Archives", "Volumes",
+        "Preprocessing", "Planning", "Datasets", "Augmentation", "Networks", "Backends", "Archives",
+        "Volumes",
         "Tensors", "Reporting",
       ])
     + module(
       "Inference",
       [
-        "Preprocessing", "Planning", "Datasets", "Networks", "Backends", "VolumeFormats", "Archives", "Volumes",
+        "Preprocessing", "Planning", "Datasets", "Networks", "Backends", "VolumeFormats", "Archives",
+        "Volumes",
         "Tensors", "Reporting", "CKernels",
       ])
     // 5: façade
     + module(
       "Pipelines",
       [
-        "Training", "Inference", "Preprocessing", "Planning", "Evaluation", "Figures", "Datasets", "Augmentation",
+        "Training", "Inference", "Preprocessing", "Planning", "Evaluation", "Figures", "Datasets",
+        "Augmentation",
         "Networks", "Backends", "VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting",
       ])
     // 6: hosts
@@ -93,8 +98,10 @@ let package = Package(
       .executableTarget(
         name: "lunette",
         dependencies: [
-          "Scripting", "Pipelines", "Training", "Inference", "Preprocessing", "Planning", "Evaluation", "Figures",
-          "Datasets", "Augmentation", "Networks", "Backends", "VolumeFormats", "Archives", "Volumes", "Tensors",
+          "Scripting", "Pipelines", "Training", "Inference", "Preprocessing", "Planning", "Evaluation",
+          "Figures",
+          "Datasets", "Augmentation", "Networks", "Backends", "VolumeFormats", "Archives", "Volumes",
+          "Tensors",
           "Reporting", "LuaHost",
           .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ],
@@ -102,14 +109,17 @@ let package = Package(
       .executableTarget(
         name: "lunette-bench",
         dependencies: [
-          "Pipelines", "Training", "Inference", "Augmentation", "Preprocessing", "Planning", "Datasets", "Networks",
+          "Pipelines", "Training", "Inference", "Augmentation", "Preprocessing", "Planning", "Datasets",
+          "Networks",
           "Backends", "Archives", "Volumes", "Tensors", "Reporting",
         ],
         swiftSettings: settings),
       .testTarget(
         name: "lunetteTests", dependencies: ["lunette", "Pipelines", "Datasets", "Reporting", "TestSupport"],
         swiftSettings: settings),
-      .target(name: "TestSupport", dependencies: ["Archives", "Tensors"], path: "Tests/TestSupport", swiftSettings: settings),
+      .target(
+        name: "TestSupport", dependencies: ["Archives", "Tensors"], path: "Tests/TestSupport",
+        swiftSettings: settings),
     ],
   swiftLanguageModes: [.v6]
 )

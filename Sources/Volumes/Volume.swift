@@ -53,7 +53,8 @@ package struct NIfTIOrientation: Sendable, Equatable {
   package var xyztUnits: Int32
 
   package init(
-    version: Int, dimensionCount: Int, pixdim: [Double], qformCode: Int32, sformCode: Int32, quaternion: [Double],
+    version: Int, dimensionCount: Int, pixdim: [Double], qformCode: Int32, sformCode: Int32,
+    quaternion: [Double],
     srow: [Double], xyztUnits: Int32
   ) {
     self.version = version

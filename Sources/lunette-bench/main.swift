@@ -81,6 +81,7 @@ private func runStep() throws {
   print(report.text(indent: nil))
 }
 
+shortenThreadSpinning()
 do {
   guard CommandLine.arguments.count >= 4, CommandLine.arguments[1] == "step" else {
     throw Diagnostic(

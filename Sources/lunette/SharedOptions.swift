@@ -5,6 +5,7 @@ import Datasets
 import Foundation
 import Pipelines
 import Reporting
+import Scripting
 
 extension NameSpecification {
   /// A name of several letters behind one dash, as nnU-Net writes them: `-tr`.
@@ -24,10 +25,15 @@ struct FolderOptions: ParsableArguments {
 
   /// The pipeline over these folders, reporting to the terminal and stopping at Ctrl-C.
   func pipeline(showsProgress: Bool = true) -> Pipeline {
-    Pipeline(
+    var pipeline = Pipeline(
       roots: DatasetRoots(root: root.map { URL(filePath: $0) }),
       progress: TerminalProgress(showsBars: showsProgress),
       cancellation: Interrupt.install())
+    pipeline.trainerLoader = { reference in
+      guard let file = reference.file else { return try TrainerDefinition.builtIn(reference) }
+      return try LoadedTrainer(named: reference.name, from: file).definition()
+    }
+    return pipeline
   }
 }
 

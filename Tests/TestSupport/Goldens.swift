@@ -5,7 +5,8 @@ package import Foundation
 /// Locations of golden files for tests.
 package enum Goldens {
   /// The root of the checkout.
-  package static let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+  package static let repository = URL(filePath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent()
     .deletingLastPathComponent()
 
   /// The folder of larger goldens and real scans beside the checkout, if this machine has it.

@@ -4,6 +4,7 @@ package import Archives
 import Augmentation
 import Foundation
 package import LuaHost
+package import Pipelines
 import Reporting
 package import Training
 
@@ -183,8 +184,19 @@ package final class TrainerObject: ScriptObject {
     }
   }
 
+  /// The trainer as the pipeline takes it.
+  package func definition(in state: LuaState) throws -> TrainerDefinition {
+    let hashes = try overrideContents(in: state).pairs.map { ($0.key, ContentHash($0.value).description) }
+    return TrainerDefinition(
+      settings: settings, hooks: hooks(in: state), overrides: Dictionary(uniqueKeysWithValues: hashes))
+  }
+
   /// What makes the trainer's results differ from another's: constants, and the text behind each override.
   package func identity(in state: LuaState) throws -> JSON {
+    ["settings": settings.json, "overrides": .object(try overrideContents(in: state))]
+  }
+
+  private func overrideContents(in state: LuaState) throws -> JSONObject {
     var overrides = JSONObject()
     for (name, value) in functions.sorted(by: { $0.key < $1.key }) where !name.hasPrefix("observe.") {
       if let function = value.function {
@@ -195,7 +207,7 @@ package final class TrainerObject: ScriptObject {
         overrides[name] = .string(object.luaDescription)
       }
     }
-    return ["settings": settings.json, "overrides": .object(overrides)]
+    return overrides
   }
 }
 

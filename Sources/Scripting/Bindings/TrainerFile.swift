@@ -3,6 +3,7 @@
 import Archives
 package import Foundation
 import LuaHost
+package import Pipelines
 import Reporting
 package import Training
 
@@ -32,6 +33,9 @@ package final class LoadedTrainer {
     self.trainer = trainer
     try session.state.setGlobal("trainer", .object(trainer))
   }
+
+  /// The trainer as the pipeline takes it; its functions keep the state they live in.
+  package func definition() throws -> TrainerDefinition { try trainer.definition(in: session.state) }
 
   package var settings: TrainerSettings { trainer.settings }
   /// The trainer's functions; call them on the thread that loaded the trainer.

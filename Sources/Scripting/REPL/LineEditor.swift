@@ -1,5 +1,7 @@
 // Line editing behind one small protocol, so that a build without readline stays possible.
 
+import LuaHost
+
 /// What a line editor gave.
 package enum LineInput: Equatable {
   case line(String)

@@ -32,9 +32,8 @@ struct InputRewriter {
       guard token.depth == 0, token.range.lowerBound < end else { return nil }
       let head = text(0..<token.range.lowerBound)
       let tail = text(token.range.lowerBound..<end)
-      guard compiles("return \(tail)\n"), head.allSatisfy(\.isWhitespace) || compiles(head) else {
-        return nil
-      }
+      let isHeadWhole = head.allSatisfy(\.isWhitespace) || compiles(head)
+      guard isHeadWhole, compiles("return \(tail)\n") else { return nil }
       return RewrittenInput(source: "\(head)return true, \(Self.capture)(\(tail)\n)", isMuted: isMuted)
     }
     for token in tokens where startsExpression(token, in: tokens) {
