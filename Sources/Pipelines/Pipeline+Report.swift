@@ -28,7 +28,7 @@ extension Pipeline {
       caseCount: summary.cases.count, epochCount: run.curve.trainingLosses.count, rows: rows,
       foregroundMeanDice: summary.foregroundMean.dice, folder: folder)
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    let figures = try drawFigures(of: run, heldOut, summary, to: folder)
+    let figures = try drawFigures(of: run, heldOut, summary, names: rows.map(\.name), to: folder)
     try writeAtomically(Data(report.markdown(figures: figures).utf8), to: folder.appending(path: "report.md"))
     return report
   }
@@ -60,7 +60,7 @@ extension Pipeline {
 
   /// Draws the training curve, and the held-out case whose scores are in the middle.
   private func drawFigures(
-    of run: TrainedRun, _ heldOut: [RawCase], _ summary: EvaluationSummary, to folder: URL
+    of run: TrainedRun, _ heldOut: [RawCase], _ summary: EvaluationSummary, names: [String], to folder: URL
   ) throws -> [(title: String, file: String)] {
     let curve = (title: "Training", file: "training-curve.png")
     try drawTrainingCurve(
@@ -71,18 +71,17 @@ extension Pipeline {
     let prediction = URL(filePath: shown.predictionFile)
     let rawCase = heldOut.first { prediction.lastPathComponent.hasPrefix($0.identifier + ".") }
     guard let rawCase, let image = rawCase.images.first else { return [curve] }
-    let names = zip(summary.targets, shown.metrics).compactMap { target, metrics in
+    let shownNames = zip(summary.targets, zip(names, shown.metrics)).compactMap { target, entry in
       target.labels.count == 1
-        ? target.labels.first.map {
-          (label: $0, text: "\(target.summaryKey): Dice \(JobReport.figure(metrics.dice))")
-        }
+        ? target.labels.first.map { (label: $0, text: "\(entry.0): Dice \(JobReport.figure(entry.1.dice))") }
         : nil
     }
     let overlay = (title: "\(rawCase.identifier), the case in the middle of the ranking", file: "overlay.png")
     try drawOverlay(
       readImage(image),
       labels: OverlayLabels(
-        reference: readLabels(rawCase.label).voxels, prediction: readLabels(prediction).voxels, names: names),
+        reference: readLabels(rawCase.label).voxels, prediction: readLabels(prediction).voxels,
+        names: shownNames),
       title: overlay.title, to: folder.appending(path: overlay.file))
     return [curve, overlay]
   }

@@ -1,8 +1,6 @@
 // run and the interactive session: both are Scripting's, started here.
 
 import ArgumentParser
-import Foundation
-import Reporting
 import Scripting
 
 /// Runs a Lua script.
@@ -17,7 +15,7 @@ struct RunCommand: ParsableCommand {
   var arguments: [String] = []
 
   func run() throws {
-    throw Diagnostic("running scripts is not part of this build yet", at: script)
+    try finish(with: runScript(path: script, arguments: arguments))
   }
 }
 
@@ -27,7 +25,11 @@ struct SessionCommand: ParsableCommand {
     commandName: "session", abstract: "Start an interactive Lua session; the default without a command.")
 
   func run() throws {
-    throw Diagnostic(
-      "the interactive session is not part of this build yet", remedy: "`lunette --help` lists the commands")
+    try finish(with: runREPL())
   }
+}
+
+/// Ends the program with the exit code of a session, whose messages are out already.
+private func finish(with status: Int32) throws {
+  if status != Program.ExitStatus.success { throw ExitCode(status) }
 }

@@ -44,7 +44,7 @@ package final class TerminalProgress: ProgressSink {
 
   /// How often a bar is redrawn, and how often a plain line is written.
   private static let barInterval: Duration = .milliseconds(100)
-  private static let lineInterval: Duration = .seconds(5)
+  private static let lineInterval: Duration = .seconds(10)
   private static let eraseLine = "\r\u{1B}[K"
 
   private let output: Output

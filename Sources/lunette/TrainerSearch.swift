@@ -22,13 +22,13 @@ struct TrainerSearch {
     }
   }
 
-  /// The trainer of that name; nnUNetTrainer needs no file.
+  /// The trainer of that name; the built-in ones need no file.
   func find(_ name: String) throws(Diagnostic) -> TrainerReference {
     for folder in folders {
       let file = folder.appending(path: name + ".lua")
       if FileManager.default.fileExists(atPath: file.path) { return TrainerReference(name: name, file: file) }
     }
-    if name == TrainerReference().name { return TrainerReference() }
+    if TrainerDefinition.builtIn(name) != nil { return TrainerReference(name: name) }
     let known = names()
     throw Diagnostic(
       "there is no trainer \(name)", at: folders.map(\.path).joined(separator: ", "),
@@ -40,7 +40,7 @@ struct TrainerSearch {
 
   /// All trainers that can be named.
   private func names() -> [String] {
-    var names: Set = [TrainerReference().name]
+    var names: Set = [TrainerReference().name, TrainerDefinition.demoName]
     for folder in folders {
       for file in (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
       where file.hasSuffix(".lua") {
