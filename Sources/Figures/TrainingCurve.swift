@@ -34,8 +34,7 @@ package func drawTrainingCurve(_ curve: TrainingCurve, title: String = "Training
   if let best = curve.smoothedPseudoDice.filter(\.isFinite).max() {
     canvas.text(
       "\(count) \(count == 1 ? "epoch" : "epochs"), best smoothed pseudo Dice \(String(format: "%.3f", best))",
-      x: 820, y: 36,
-      style: TextStyle(size: 13, color: Palette.faintText, anchor: .right))
+      x: 80, y: 56, style: TextStyle(size: 12, color: Palette.faintText))
   }
   let losses = LineChart(
     series: [

@@ -42,7 +42,7 @@ package struct TrainerDefinition {
     switch name {
     case TrainerReference().name: break
     case demoName:
-      settings.epochs = 6
+      settings.epochs = 8
       settings.iterations = 25
       settings.validationIterations = 4
     default: return nil
