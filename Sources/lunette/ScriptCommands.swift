@@ -15,7 +15,9 @@ struct RunCommand: ParsableCommand {
   var arguments: [String] = []
 
   func run() throws {
-    try finish(with: runScript(path: script, arguments: arguments))
+    try finish(
+      with: runScript(
+        path: script, arguments: arguments, environment: ScriptEnvironment(progress: TerminalProgress())))
   }
 }
 
@@ -25,7 +27,7 @@ struct SessionCommand: ParsableCommand {
     commandName: "session", abstract: "Start an interactive Lua session; the default without a command.")
 
   func run() throws {
-    try finish(with: runREPL())
+    try finish(with: runREPL(environment: ScriptEnvironment(progress: TerminalProgress())))
   }
 }
 

@@ -156,6 +156,33 @@ final class PlanObject: ScriptObject {
   }
 }
 
+extension PlanObject {
+  /// Saves the plans into the dataset's folder, unless plans of that name lie there that say something else.
+  func saveUnlessSaved(in roots: DatasetRoots) throws {
+    let folder = try roots.preprocessedFolder(of: plans.datasetName)
+    let url = folder.appending(path: "\(plans.plansName).json")
+    if let dataset {
+      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+      let description = folder.appending(path: "dataset.json")
+      if !fileExists(description) { try dataset.description.json.write(to: description) }
+    }
+    guard fileExists(url) else {
+      try plans.save(in: folder)
+      return
+    }
+    let present = try Plans(contentsOf: url)
+    let foreign = Set(present.configurationNames).subtracting(plans.configurationNames)
+    let differences = PlanDerivation.differences(.object(plans.json), .object(present.json))
+      .filter { difference in !foreign.contains { difference.path == "configurations.\($0)" } }
+    guard differences.isEmpty else {
+      throw Diagnostic(
+        "the dataset's folder holds other plans of this name", at: url.path,
+        expected: "the same \(differences.prefix(4).map(\.path).joined(separator: ", "))",
+        remedy: "give the plan a name of its own: lunette.plan{ name=... } or plan:derive{ name=... }")
+    }
+  }
+}
+
 extension Binding {
   static let plan = Binding(
     FunctionSchema(

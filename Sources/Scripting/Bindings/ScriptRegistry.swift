@@ -1,11 +1,26 @@
 // What the bindings of one state share: its functions, folders and progress.
 
 import Backends
-import Datasets
+package import Datasets
 import Foundation
 import LuaHost
 import Pipelines
-import Reporting
+package import Reporting
+
+/// What a host gives to its scripts.
+package struct ScriptEnvironment: Sendable {
+  /// Where datasets and results live.
+  package var roots: DatasetRoots
+  /// Receives the progress of long work.
+  package var progress: any ProgressSink
+
+  package init(
+    roots: DatasetRoots = DatasetRoots(root: nil), progress: any ProgressSink = SilentProgress()
+  ) {
+    self.roots = roots
+    self.progress = progress
+  }
+}
 
 /// The surroundings of the bindings in one state.
 final class ScriptRegistry {

@@ -4,13 +4,15 @@ extension Catalog {
   /// What scripts can reach.
   package static let standard = Catalog(
     functions: [
-      .roots, .dataset, .phantom, .fingerprint, .plan, .augmentation, .trainer, .volume, .evaluate, .tensor,
+      .roots, .dataset, .phantom, .fingerprint, .plan, .augmentation, .trainer, .train, .model, .ensemble,
+      .volume, .evaluate, .tensor,
       .loadTensor, .network, .dice, .crossEntropy, .deepSupervision, .sgd,
     ],
     objects: [
       DatasetObject.schema, FingerprintObject.schema, PlanObject.schema, ConfigurationsObject.schema,
       ConfigurationObject.schema, AugmentationObject.schema, AugmentationDrawObject.schema,
-      TrainerObject.schema, VolumeObject.schema,
+      TrainerObject.schema, RunObject.schema,
+      ModelObject.schema, PredictionObject.schema, EnsembleObject.schema, VolumeObject.schema,
       EvaluationObject.schema, TensorObject.schema, NetworkObject.schema, ParametersObject.schema,
       LossObject.schema, LossValueObject.schema, OptimizerObject.schema,
     ])

@@ -74,10 +74,11 @@ package struct REPL {
 
 /// Starts the interactive session on the terminal, or on a pipe.
 ///
+/// - Parameter environment: Where datasets lie, and who shows progress.
 /// - Returns: The exit code.
-package func runREPL() -> Int32 {
+package func runREPL(environment: ScriptEnvironment = ScriptEnvironment()) -> Int32 {
   do {
-    let session = try Session(exposesMembers: true)
+    let session = try Session(exposesMembers: true, environment: environment)
     defer { session.close() }
     let isTerminal = isatty(STDIN_FILENO) == 1
     if isTerminal {

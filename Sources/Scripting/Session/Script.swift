@@ -34,10 +34,13 @@ package struct Script {
 /// - Parameters:
 ///   - path: The script.
 ///   - arguments: What it finds in `arg` and `...`.
+///   - environment: Where datasets lie, and who shows progress.
 /// - Returns: The exit code: 0, 1 after an error, 130 after Ctrl-C.
-package func runScript(path: String, arguments: [String]) -> Int32 {
+package func runScript(
+  path: String, arguments: [String], environment: ScriptEnvironment = ScriptEnvironment()
+) -> Int32 {
   do {
-    let session = try Session()
+    let session = try Session(environment: environment)
     defer { session.close() }
     session.state.watchControlC()
     defer { LuaState.ignoreControlC() }

@@ -41,15 +41,18 @@ package final class Session {
   ///   - catalog: What the `lunette` table holds.
   ///   - sandbox: How much the session's code may reach.
   ///   - exposesMembers: Whether the members of `lunette` are also plain globals.
+  ///   - environment: Where datasets lie, and who shows progress.
   ///   - write: Receives printed text; standard output when nil.
   /// - Throws: ``LuaError`` when memory is short.
   package init(
     catalog: Catalog = .standard, sandbox: SandboxLevel = .full, exposesMembers: Bool = false,
-    write: ((String) -> Void)? = nil
+    environment: ScriptEnvironment = ScriptEnvironment(), write: ((String) -> Void)? = nil
   ) throws {
     self.catalog = catalog
     state = try LuaState(sandbox: sandbox)
     if let write { state.redirectOutput(write) }
+    ScriptRegistry.of(state).roots = environment.roots
+    ScriptRegistry.of(state).progress = environment.progress
     self.write = write ?? { StandardStreams.writeOutput($0) }
     let prelude = try state.run(Prelude.source, named: "=prelude")
     show = try state.pin(prelude[0])

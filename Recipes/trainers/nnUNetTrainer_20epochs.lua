@@ -1,0 +1,3 @@
+-- Purpose: nnU-Net's trainer with 20 epochs.
+-- Use: lunette train DATASET CONFIGURATION FOLD -tr nnUNetTrainer_20epochs
+return lunette.trainer{ name="nnUNetTrainer_20epochs", epochs=20 }

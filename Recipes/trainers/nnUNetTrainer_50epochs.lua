@@ -1,0 +1,3 @@
+-- Purpose: nnU-Net's trainer with 50 epochs.
+-- Use: lunette train DATASET CONFIGURATION FOLD -tr nnUNetTrainer_50epochs
+return lunette.trainer{ name="nnUNetTrainer_50epochs", epochs=50 }
