@@ -1,4 +1,4 @@
-// Files that a user keeps are never half written: temporary file, fsync, rename.
+// Files that a user keeps are never half written: temporary file, fsync, rename. Also: folders, and why they refuse.
 
 package import Foundation
 package import Reporting
@@ -13,14 +13,13 @@ package func writeAtomically(_ data: Data, to url: URL) throws(Diagnostic) {
 /// The temporary lies beside the target, is synchronised to disk before the rename, and is removed on failure.
 package func writeAtomically(to url: URL, _ body: (FileHandle) throws -> Void) throws(Diagnostic) {
   let folder = url.deletingLastPathComponent()
+  try createFolder(folder)
   let unique = "\(ProcessInfo.processInfo.processIdentifier).\(UInt32.random(in: 0 ... .max))"
   let temporary = folder.appending(path: ".\(url.lastPathComponent).\(unique).tmp")
   do {
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    guard FileManager.default.createFile(atPath: temporary.path, contents: nil) else {
-      throw Diagnostic("the folder refuses new files")
-    }
-    let handle = try FileHandle(forWritingTo: temporary)
+    let descriptor = open(temporary.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else { throw Diagnostic(String(cString: strerror(errno))) }
+    let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: false)
     do {
       try body(handle)
       try handle.synchronize()
@@ -39,5 +38,40 @@ package func writeAtomically(to url: URL, _ body: (FileHandle) throws -> Void) t
       expected: "a folder that can be written, with free space",
       found: (error as? Diagnostic)?.failure ?? error.localizedDescription,
       remedy: "check the folder's permissions, mount and free space (df -h)")
+  }
+}
+
+/// Makes a folder and those above it, unless they are there.
+package func createFolder(_ url: URL) throws(Diagnostic) {
+  do { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) } catch {
+    var ancestor = url.absoluteURL.standardizedFileURL
+    while !FileManager.default.fileExists(atPath: ancestor.path), ancestor.path != "/" {
+      ancestor.deleteLastPathComponent()
+    }
+    let values = try? ancestor.resourceValues(forKeys: [.isDirectoryKey])
+    throw Diagnostic(
+      "cannot make the folder \(url.lastPathComponent)", at: url.path,
+      expected: "a folder that can be written",
+      found: values?.isDirectory == false
+        ? "\(ancestor.path) is a file, not a folder" : error.localizedDescription,
+      remedy: "check the path, its mount and its permissions, or choose another folder")
+  }
+}
+
+/// Makes a folder if it is not there and makes sure that it takes new files, before work is spent on them.
+package func requireWritableFolder(_ url: URL) throws(Diagnostic) {
+  let wasThere = FileManager.default.fileExists(atPath: url.path)
+  try createFolder(url)
+  let probe = url.appending(path: ".probe.\(UInt32.random(in: 0 ... .max))")
+  do {
+    try writeAtomically(Data(), to: probe)
+    try? FileManager.default.removeItem(at: probe)
+  } catch {
+    if !wasThere { try? FileManager.default.removeItem(at: url) }
+    throw Diagnostic(
+      "the folder \(url.lastPathComponent) takes no files", at: url.path,
+      expected: "a folder that can be written",
+      found: error.found,
+      remedy: "check the folder's permissions, mount and free space (df -h), or choose another folder")
   }
 }

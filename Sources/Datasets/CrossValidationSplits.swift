@@ -9,11 +9,16 @@ package enum Fold: Hashable, Sendable, CustomStringConvertible {
   case all
   case number(Int)
 
+  /// Seeds have 32 bits, and a fold beyond the splits is drawn with its number added to the usual seed.
+  private static let largestNumber = Int(UInt32.max - CrossValidationSplits.seed)
+
   /// Reads `all` or a whole number from 0.
   package init(parsing text: String) throws(Diagnostic) {
     if text == "all" {
       self = .all
-    } else if !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = Int(text) {
+    } else if !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = Int(text),
+      number <= Self.largestNumber
+    {
       self = .number(number)
     } else {
       throw Diagnostic(
@@ -114,7 +119,10 @@ package struct CrossValidationSplits: Sendable, Equatable {
   ) throws(Diagnostic) -> CrossValidationSplits {
     let url = preprocessedFolder.appending(path: fileName)
     if FileManager.default.fileExists(atPath: url.path) { return try CrossValidationSplits(contentsOf: url) }
-    let splits = try CrossValidationSplits(identifiers: identifiers)
+    let splits: CrossValidationSplits
+    do { splits = try CrossValidationSplits(identifiers: identifiers) } catch {
+      throw error.located(at: url.path)
+    }
     try splits.write(to: url)
     return splits
   }

@@ -230,22 +230,9 @@ package struct DatasetVerifier: Sendable {
   private func checkLabelValues(
     _ labels: Volume<Int16>, _ raw: RawCase, _ scheme: LabelScheme, _ result: inout CaseFindings
   ) {
-    var present = Array(repeating: false, count: 1 << 16)
-    labels.voxels.elements.withUnsafeBufferPointer { labels in
-      for label in labels { present[Int(UInt16(bitPattern: label))] = true }
-    }
-    let values = present.indices.filter { present[$0] }.map { Int(Int16(truncatingIfNeeded: $0)) }.sorted()
+    let values = labelValues(in: labels)
     result.hasForeground = values.contains { $0 > 0 }
-    let expected = scheme.allLabels + (scheme.ignoreLabel.map { [$0] } ?? [])
-    let unexpected = values.filter { !expected.contains($0) }
-    if unexpected.isEmpty { return }
-    result.error(
-      Diagnostic(
-        "case \(raw.identifier) has labels that dataset.json does not declare", at: raw.label.path,
-        expected: "only \(expected.map(String.init).joined(separator: ", "))",
-        found: unexpected.prefix(10).map(String.init).joined(separator: ", ")
-          + (unexpected.count > 10 ? ", ..." : ""),
-        remedy: "correct the label file, or declare the labels in dataset.json"))
+    do { try requireDeclared(values, of: raw, in: scheme) } catch { result.error(error) }
   }
 
   private func checkGeometry(

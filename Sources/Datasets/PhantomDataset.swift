@@ -19,6 +19,7 @@ package func makePhantomDataset(
   progress: any ProgressSink = SilentProgress()
 ) throws {
   let total = options.trainingCaseCount + options.heldOutCaseCount
+  try requireWritableFolder(datasetFolder)
   progress.begin("make the phantom", total: total)
   defer { progress.end() }
   let completed = Atomic(0)
@@ -27,10 +28,7 @@ package func makePhantomDataset(
     let part = index < options.trainingCaseCount ? "Tr" : "Ts"
     let image = datasetFolder.appending(path: "images\(part)/\(phantom.identifier)_0000.nii.gz")
     let labels = datasetFolder.appending(path: "labels\(part)/\(phantom.identifier).nii.gz")
-    for url in [image, labels] {
-      try FileManager.default.createDirectory(
-        at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
-    }
+    for url in [image, labels] { try createFolder(url.deletingLastPathComponent()) }
     try writeImage(phantom.image, to: image)
     try writeLabels(phantom.labels, to: labels, maximumLabel: 2)
     let count = completed.add(1, ordering: .relaxed).newValue

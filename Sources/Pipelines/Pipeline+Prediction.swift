@@ -19,6 +19,8 @@ extension Pipeline {
     let datasetFolder = try roots.preprocessedFolder(of: run.request.dataset)
     let description = try DatasetDescription(contentsOf: datasetFolder.appending(path: "dataset.json"))
     let configuration = try run.plans.configuration(named: run.request.configuration)
+    let output = run.folder.appending(path: "validation")
+    try requireWritableFolder(output)
     let model = try loadModel(
       foldFolder: run.folder, checkpoint: request.checkpoint, plans: run.plans, configuration: configuration,
       dataset: description)
@@ -29,7 +31,6 @@ extension Pipeline {
       settings: settings,
       pipeline: self)
     let store = PreprocessedStore(datasetFolder: datasetFolder, configuration: configuration)
-    let output = run.folder.appending(path: "validation")
     progress.begin(
       "validate \(run.request.configuration) \(run.request.fold.folderName)",
       total: run.split.validation.count)
@@ -60,9 +61,11 @@ extension Pipeline {
         found: "none", remedy: "check the folder; names end in four digits for the channel")
     }
     cases = cases.enumerated().filter { $0.offset % request.part.count == request.part.index }.map(\.element)
-    let models = try request.folds.map { fold in
+    let folds = try request.folds.map { try trainedFold($0, in: folder) }
+    try requireWritableFolder(output)
+    let models = try folds.map {
       try loadModel(
-        foldFolder: trainedFold(fold, in: folder), checkpoint: request.checkpoint, plans: plans,
+        foldFolder: $0, checkpoint: request.checkpoint, plans: plans,
         configuration: configuration, dataset: description)
     }
     let settings = CasePredictor.Settings(

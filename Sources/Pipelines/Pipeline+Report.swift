@@ -27,7 +27,7 @@ extension Pipeline {
       dataset: dataset.name, model: run.request.modelFolderName, fold: run.request.fold.description,
       caseCount: summary.cases.count, epochCount: run.curve.trainingLosses.count, rows: rows,
       foregroundMeanDice: summary.foregroundMean.dice, folder: folder)
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    try createFolder(folder)
     let figures = try drawFigures(of: run, heldOut, summary, names: rows.map(\.name), to: folder)
     try writeAtomically(Data(report.markdown(figures: figures).utf8), to: folder.appending(path: "report.md"))
     return report

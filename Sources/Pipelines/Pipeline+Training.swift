@@ -44,8 +44,9 @@ extension Pipeline {
     }
     try preparation.identity.check(folder: folder.url)
     let start = try checkpoint(in: folder, for: request)
-    if let start, try Checkpoint.state(of: start).epoch >= definition.settings.epochs {
-      return preparation.run(try Checkpoint.state(of: start).log)
+    let startState = try start.map(Checkpoint.state)
+    if let startState, startState.epoch >= definition.settings.epochs, folder.isFinished {
+      return preparation.run(startState.log)
     }
     if request.start == .finished {
       throw Diagnostic(
@@ -53,21 +54,22 @@ extension Pipeline {
         found: start == nil ? "no checkpoint" : "a checkpoint of an unfinished training",
         remedy: "train first, or go on with --c")
     }
-    try folder.prepare()
+    try requireWritableFolder(folder.url)
     try folder.writeModelFiles(
       plans: .object(preparation.plans.json), dataset: preparation.description.json,
       fingerprint: preparation.fingerprint)
     try preparation.identity.write(to: folder.url)
 
-    let trainer = try makeTrainer(request, definition, preparation)
+    let trainer = try makeTrainer(
+      request, definition, preparation, log: startState?.log ?? TrainingLog())
     if let start {
       try trainer.restore(Checkpoint(contentsOf: start), source: start.path)
-      progress.note("going on from \(start.lastPathComponent), epoch \(trainer.log.epochs.count + 1)")
+      progress.note(
+        "going on from \(start.lastPathComponent), epoch \(min(trainer.log.epochs.count + 1, definition.settings.epochs))"
+      )
     }
     do { try trainer.run() } catch {
-      if request.writesCheckpoints, !(error is TrainingDiverged) {
-        progress.note("stopped; the state is in \(folder.url.path), go on with --c")
-      }
+      if request.writesCheckpoints, !(error is TrainingDiverged) { progress.note(folder.stopNotice()) }
       throw error
     }
     return preparation.run(trainer.log)
@@ -107,8 +109,19 @@ extension Pipeline {
       request.fold == .all
       ? CrossValidationSplits(splits: [])
       : try CrossValidationSplits.readOrCreate(in: datasetFolder, identifiers: identifiers)
-    let (split, notice) = try splits.split(for: request.fold, identifiers: identifiers)
+    let (split, notice): (CrossValidationSplit, String?)
+    do { (split, notice) = try splits.split(for: request.fold, identifiers: identifiers) } catch {
+      throw error.located(at: datasetFolder.appending(path: CrossValidationSplits.fileName).path)
+    }
     if let notice { progress.note(notice) }
+    guard !split.training.isEmpty, !split.validation.isEmpty else {
+      throw Diagnostic(
+        "fold \(request.fold) has nothing to \(split.training.isEmpty ? "train on" : "validate on")",
+        at: datasetFolder.appending(path: CrossValidationSplits.fileName).path,
+        expected: "at least one case to train on and one to validate on",
+        found: "\(split.training.count) and \(split.validation.count) of \(identifiers.count) cases",
+        remedy: "write your own \(CrossValidationSplits.fileName), or train with fold `all`")
+    }
     let identity = RunIdentity(
       plans: plans, configuration: configuration, fingerprint: fingerprint,
       split: ["train": JSON(split.training), "val": JSON(split.validation)], definition: definition,
@@ -142,7 +155,8 @@ extension Pipeline {
   }
 
   private func makeTrainer(
-    _ request: TrainingRequest, _ definition: TrainerDefinition, _ preparation: Preparation
+    _ request: TrainingRequest, _ definition: TrainerDefinition, _ preparation: Preparation,
+    log: TrainingLog
   ) throws -> Trainer {
     let backend = try CPUBackend()
     progress.note(
@@ -156,14 +170,14 @@ extension Pipeline {
       fold: request.fold,
       training: PreprocessedPatchSource(preparation.store, identifiers: preparation.split.training),
       validation: PreprocessedPatchSource(preparation.store, identifiers: preparation.split.validation),
-      folder: preparation.folder, seed: Int(request.seed))
+      folder: preparation.folder, seed: Int(truncatingIfNeeded: request.seed))
     task.writesCheckpoints = request.writesCheckpoints
     let folder = RunFolder(url: preparation.folder)
     let logName =
       "training_log_\(Date().formatted(.verbatim(Self.logStamp, timeZone: .current, calendar: .current))).txt"
     var hooks = definition.hooks
     let observer = hooks.epochEnd
-    var log = TrainingLog()
+    var log = log
     hooks.epochEnd = { [progress] summary in
       log = log.adding(summary)
       folder.appendToLog("\(summary)", named: logName)

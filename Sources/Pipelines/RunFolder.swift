@@ -24,46 +24,72 @@ struct RunFolder {
     return best?.url
   }
 
+  /// Whether the last checkpoint of a training lies here.
+  var isFinished: Bool {
+    let name = "checkpoint_\(Trainer.CheckpointKind.final.rawValue).\(Checkpoint.fileExtension)"
+    return FileManager.default.fileExists(atPath: url.appending(path: name).path)
+  }
+
+  /// What a stopped training says about where it can go on.
+  func stopNotice() -> String {
+    guard let file = try? furthestCheckpoint(), let state = try? Checkpoint.state(of: file) else {
+      return "stopped; no checkpoint could be written, so a new training would start from the beginning"
+    }
+    return
+      "stopped with \(state.epoch) of \(state.settings.epochs) epochs done and \(state.losses.count) iterations "
+      + "of the next; the state is in \(file.path), go on with --c"
+  }
+
   var hasRun: Bool {
     ((try? FileManager.default.contentsOfDirectory(atPath: url.path)) ?? [])
       .contains { $0.hasPrefix("checkpoint_") || $0 == RunIdentity.fileName }
   }
 
   /// Moves the folder to the first free name `fold_0.old-1`, `fold_0.old-2`, ...
-  func moveAside() throws -> URL {
+  func moveAside() throws(Diagnostic) -> URL {
     let name = url.lastPathComponent
     for number in 1... {
       let target = modelFolder.appending(path: "\(name).old-\(number)")
       if FileManager.default.fileExists(atPath: target.path) { continue }
-      try FileManager.default.moveItem(at: url, to: target)
+      do { try FileManager.default.moveItem(at: url, to: target) } catch {
+        throw Diagnostic(
+          "the old run cannot be moved aside", at: url.path, expected: "\(target.path) in its place",
+          found: error.localizedDescription,
+          remedy: "check the folder's mount and permissions; nothing was changed")
+      }
       return target
     }
     return url
   }
 
-  /// Makes the folder and makes sure that files can be written into it, before anything is computed.
-  func prepare() throws(Diagnostic) {
-    do {
-      try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    } catch {
-      throw Diagnostic(
-        "the results folder cannot be made", at: url.path, expected: "a folder that can be written",
-        found: error.localizedDescription,
-        remedy: "check the path, its mount and its permissions, or give another --root")
+  /// Other folds of the model that hold runs; those moved aside do not count.
+  private func otherRuns() -> [String] {
+    ((try? FileManager.default.contentsOfDirectory(atPath: modelFolder.path)) ?? []).sorted().filter {
+      $0.hasPrefix("fold_") && !$0.contains(".old-") && $0 != url.lastPathComponent
+        && RunFolder(url: modelFolder.appending(path: $0)).hasRun
     }
-    let probe = url.appending(path: ".probe")
-    try writeAtomically(Data(), to: probe)
-    try? FileManager.default.removeItem(at: probe)
   }
 
   /// What nnU-Net keeps beside the folds; files that are there already with the same content stay as they are.
+  ///
+  /// - Throws: when a file with other content belongs to other folds.
   func writeModelFiles(plans: JSON, dataset: JSON, fingerprint: JSON) throws(Diagnostic) {
     for (name, json, isSorted) in [
       ("plans.json", plans, false), ("dataset.json", dataset, false),
       ("dataset_fingerprint.json", fingerprint, true),
     ] {
       let file = modelFolder.appending(path: name)
-      if let present = try? JSON(contentsOf: file), present == json { continue }
+      if FileManager.default.fileExists(atPath: file.path) {
+        if let present = try? JSON(contentsOf: file), present == json { continue }
+        let others = otherRuns()
+        guard others.isEmpty else {
+          throw Diagnostic(
+            "other folds of this model were trained with another \(name)", at: file.path,
+            expected: "the \(name) of the preprocessed dataset",
+            found: "another one, which \(others.joined(separator: ", ")) needs",
+            remedy: "train under another trainer name or other plans (-p), or move the model's folder away")
+        }
+      }
       try json.write(to: file, sortedKeys: isSorted)
     }
   }

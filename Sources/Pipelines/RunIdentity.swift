@@ -32,13 +32,18 @@ package struct RunIdentity: Sendable, Equatable {
       "trainer": definition.settings.json,
       "overrides": .object(
         JSONObject(definition.overrides.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })),
-      "seed": .integer(Int(seed)), "precision": "float32", "device": "cpu",
+      "seed": .integer(Int(truncatingIfNeeded: seed)), "precision": "float32", "device": "cpu",
     ]
   }
 
   /// A folder name's suffix for a run that is not its trainer's default one; empty for the default one.
+  ///
+  /// The split has no part in it, so that all folds of a model lie in one folder.
   package var folderSuffix: String {
-    json["seed"]?.integer == Int(Self.defaultSeed) ? "" : "-\(ContentHash(.object(json)).short)"
+    if json["seed"]?.integer == Int(truncatingIfNeeded: Self.defaultSeed) { return "" }
+    var model = json
+    model["split"] = nil
+    return "-\(ContentHash(.object(model)).short)"
   }
 
   package func write(to folder: URL) throws(Diagnostic) {

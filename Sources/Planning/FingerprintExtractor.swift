@@ -1,5 +1,6 @@
 // Measures a dataset: spacings, cropped sizes and foreground intensities, sampled exactly as nnU-Net samples them.
 
+import Archives
 package import Datasets
 package import Foundation
 package import Reporting
@@ -36,6 +37,7 @@ package struct FingerprintExtractor: Sendable {
       progress.note("using the fingerprint that is there: \(url.path)")
       return try DatasetFingerprint(contentsOf: url)
     }
+    try requireWritableFolder(preprocessedFolder)
     let fingerprint = try extract(progress: progress, cancellation: cancellation)
     try fingerprint.write(to: url)
     return fingerprint
@@ -95,6 +97,7 @@ package struct FingerprintExtractor: Sendable {
     _ raw: RawCase, into targets: [UnsafeMutableBufferPointer<Float>]
   ) throws -> CaseMeasurement {
     let loaded = try readCase(raw, channelCount: targets.count)
+    if let labels = loaded.labels { try requireDeclared(labels, of: raw, in: dataset.description.labels) }
     // Holes do not move the box, and foreground labels are never overwritten: only the box is needed of cropping.
     let box = nonzeroBox(of: loaded.images)
     let shape = Array(loaded.images.shape.dropFirst())

@@ -25,7 +25,7 @@ package struct Plans: Sendable, Equatable {
   /// The whole file.
   package let json: JSONObject
   /// Where it came from, for error texts.
-  package let source: String
+  package private(set) var source: String
   /// Why each value is what it is; empty for plans read from a file.
   package var explanations: [PlanExplanation] = []
   /// The painting order of regions that a rule decided, if one did; it belongs into `dataset.json`.
@@ -116,10 +116,16 @@ package struct Plans: Sendable, Equatable {
     let url = preprocessedFolder.appending(path: "\(plansName).json")
     guard FileManager.default.fileExists(atPath: url.path) else {
       try write(to: url)
-      return self
+      return saved(at: url)
     }
     let merged = try keepingForeignConfigurations(of: Plans(contentsOf: url))
     try merged.write(to: url)
-    return merged
+    return merged.saved(at: url)
+  }
+
+  private func saved(at url: URL) -> Plans {
+    var plans = self
+    plans.source = url.path
+    return plans
   }
 }

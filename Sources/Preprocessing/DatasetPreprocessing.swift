@@ -44,6 +44,7 @@ package func preprocessDataset(
     store: PreprocessedStore(datasetFolder: folder, configuration: planned),
     settings: preprocessingSettings(plans: plans, configuration: planned, labels: dataset.description.labels))
   let cases = try dataset.cases()
+  try requireWritableFolder(run.store.folder)
   try run.removeCases(otherThan: Set(cases.map(\.identifier)), progress: progress)
   progress.begin("preprocess \(configuration)", total: cases.count)
   defer { progress.end() }
@@ -60,7 +61,7 @@ package func preprocessDataset(
       try copyIfNewer(entry.label, to: target)
       state.withLock { $0.finish(entry, wasWritten: wasWritten, progress: progress) }
     } catch {
-      state.withLock { $0.error = $0.error ?? named(error, entry.identifier) }
+      state.withLock { $0.error = $0.error ?? named(error, entry) }
     }
   }
   let result = state.withLock { $0 }
@@ -114,7 +115,9 @@ private struct DatasetRun: Sendable {
     }
     try gate.run(needing: estimatedBytes(entry)) {
       let images = try entry.images.map(readImage)
-      let arrays = try preprocessor.run(images: images, label: readLabels(entry.label))
+      let labels = try readLabels(entry.label)
+      try requireDeclared(labels, of: entry, in: preprocessor.labels)
+      let arrays = try preprocessor.run(images: images, label: labels)
       try store.write(arrays, identifier: entry.identifier, settings: settings)
     }
     return true
@@ -158,10 +161,11 @@ private func copyIfNewer(_ source: URL, to target: URL) throws {
 }
 
 /// An error that says which case it is about.
-private func named(_ error: any Error, _ identifier: String) -> any Error {
+private func named(_ error: any Error, _ entry: RawCase) -> any Error {
   guard var diagnostic = error as? Diagnostic ?? (error as? any DiagnosableError)?.diagnostic else {
     return error
   }
-  diagnostic.location = diagnostic.location.map { "case \(identifier), \($0)" } ?? "case \(identifier)"
+  let place = diagnostic.location ?? entry.label.path
+  diagnostic.location = "case \(entry.identifier), \(place)"
   return diagnostic
 }

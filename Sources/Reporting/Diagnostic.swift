@@ -22,6 +22,13 @@ package struct Diagnostic: Error, CustomStringConvertible, Sendable, Equatable {
     self.remedy = remedy
   }
 
+  /// The same with a location, unless it has one.
+  package func located(at location: String) -> Diagnostic {
+    var copy = self
+    copy.location = self.location ?? location
+    return copy
+  }
+
   package var description: String {
     var text = failure
     if let location { text += "\n  where:    \(location)" }

@@ -76,7 +76,8 @@ package final class Trainer {
   ///
   /// On cancellation and on an error of a hook the state is written as `checkpoint_latest` before the error is thrown.
   package func run() throws {
-    guard !isFinished else { return }
+    // A run that ended between its last epoch and its last checkpoint lacks only the latter.
+    guard !isFinished else { return try finish() }
     let recipes = try makeRecipes()
     let training = BatchLoader(
       recipes.training, iterationsPerEpoch: settings.iterations, startingAt: epoch, iteration: losses.count,
@@ -95,6 +96,10 @@ package final class Trainer {
       if !(error is TrainingDiverged) { try? save(.latest) }
       throw error
     }
+    try finish()
+  }
+
+  private func finish() throws {
     try save(.final)
     if task.writesCheckpoints { try? FileManager.default.removeItem(at: url(of: .latest)) }
   }

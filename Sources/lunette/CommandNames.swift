@@ -1,6 +1,7 @@
 // Which commands there are, under which names they can be called, and which of nnU-Net's are not here yet.
 
 import ArgumentParser
+import Datasets
 import Foundation
 package import Reporting
 
@@ -32,6 +33,10 @@ package enum CommandNames {
     var words = Array(arguments.dropFirst())
     let program = URL(filePath: arguments.first ?? "lunette").lastPathComponent
     if program.hasPrefix(prefix) { words.insert(String(program.dropFirst(prefix.count)), at: 0) }
+    // The parser would take a negative fold for an option and say that the fold is missing.
+    if words.count > 3, words[0].hasSuffix("train"), words[3].hasPrefix("-"), Int(words[3]) != nil {
+      _ = try Fold(parsing: words[3])
+    }
     guard let name = words.first, !name.hasPrefix("-"), name != "help" else { return words }
     if name.hasPrefix(prefix), all.contains(String(name.dropFirst(prefix.count))) {
       words[0] = String(name.dropFirst(prefix.count))

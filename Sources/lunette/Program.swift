@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import LuaHost
 import Reporting
 
 /// The command line program.
@@ -50,6 +51,9 @@ package enum Program {
     case let error as any DiagnosableError:
       Console.remark(error.diagnostic.description)
       return ExitStatus.failure
+    case let error as LuaError:
+      Console.remark(error.description)
+      return error.kind == .interrupted ? ExitStatus.interrupted : ExitStatus.failure
     default:
       break
     }

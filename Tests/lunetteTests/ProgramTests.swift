@@ -67,6 +67,34 @@ import Testing
     #expect(result.errors.contains("`all`"))
   }
 
+  @Test("A negative fold is refused as a fold, not as a missing argument")
+  func negativeFold() throws {
+    let result = try run(["train", "4", "3d_fullres", "-1"])
+    #expect(result.status == 2)
+    #expect(result.errors.contains("\"-1\" is no fold"))
+  }
+
+  @Test(
+    "A trainer file with a mistake is answered with its line and a hint",
+    arguments: [
+      ("return lunette.trainer{ name=\"T\",\n  epoch=5 }", "epochs", "T.lua:"),
+      ("return lunette.trainer{ name=\"T\"\n  epochs=5 }", "expected", "T.lua:2:"),
+      ("local x = nil\nreturn x.y", "nil value", "T.lua:2:"),
+    ])
+  func brokenTrainer(text: String, hint: String, place: String) throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    try Data(text.utf8).write(to: folder.appending(path: "T.lua"))
+    let result = try run([
+      "train", "Dataset999_Phantom", "3d_fullres", "0", "-tr", "T", "--trainers", folder.path, "--root",
+      folder.path,
+    ])
+    #expect(result.status == 1)
+    #expect(result.errors.contains(hint), "\(result.errors)")
+    #expect(result.errors.contains(place), "\(result.errors)")
+  }
+
   @Test("A trainer that does not exist is named")
   func wrongTrainer() throws {
     let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
