@@ -19,6 +19,11 @@ enum Interrupt {
       Interrupt.flag.cancel()
       _ = write(STDERR_FILENO, Interrupt.message.utf8Start, Interrupt.message.utf8CodeUnitCount)
     }
+    // A parent that blocks SIGINT hands its mask on.
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    sigaddset(&signals, SIGINT)
+    pthread_sigmask(SIG_UNBLOCK, &signals, nil)
     return installed
   }
 }
