@@ -1,7 +1,9 @@
 // Every binding says what it does and shows a call that compiles.
 
+import Foundation
 import LuaHost
 import Scripting
+import TestSupport
 import Testing
 
 @Suite("Catalog")
@@ -58,6 +60,18 @@ struct CatalogTests {
       #expect(stubs.contains("function \(schema.name)("))
     }
     try LuaState().compile(stubs, named: "=stubs")
+  }
+
+  @Test("The written reference and stubs are those of the schemas")
+  func drift() throws {
+    let pages = [
+      ("Docs/Reference/lua-api.md", Catalog.standard.markdownReference),
+      ("Recipes/.types/lunette.lua", Catalog.standard.stubs),
+    ]
+    for (path, expected) in pages {
+      let text = try String(contentsOf: Goldens.repository.appending(path: path), encoding: .utf8)
+      #expect(text == expected, "run Scripts/generate-lua-reference")
+    }
   }
 
   private func flattened(_ parameters: [ParameterSchema]) -> [ParameterSchema] {

@@ -2,11 +2,11 @@
 
 extension Catalog {
   /// What scripts can reach.
-  package static let standard = Catalog(
+  package static let standard: Catalog = Catalog(
     functions: [
       .roots, .dataset, .phantom, .fingerprint, .plan, .augmentation, .trainer, .train, .model, .ensemble,
       .volume, .evaluate, .tensor,
-      .loadTensor, .network, .dice, .crossEntropy, .deepSupervision, .sgd,
+      .loadTensor, .network, .dice, .crossEntropy, .deepSupervision, .sgd, .reference,
     ],
     objects: [
       DatasetObject.schema, FingerprintObject.schema, PlanObject.schema, ConfigurationsObject.schema,

@@ -66,7 +66,7 @@ package struct Catalog: Sendable {
       if !object.properties.isEmpty { lines.append("") }
       for method in object.methods { lines += section(method.schema, level: "###") }
     }
-    return lines.joined(separator: "\n")
+    return lines.joined(separator: "\n").replacing("\n\n\n", with: "\n\n")
   }
 
   private func cell(_ text: String) -> String { text.replacing("|", with: "\\|") }
