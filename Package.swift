@@ -115,7 +115,8 @@ let package = Package(
         ],
         swiftSettings: settings),
       .testTarget(
-        name: "lunetteTests", dependencies: ["lunette", "Pipelines", "Datasets", "Reporting", "TestSupport"],
+        name: "lunetteTests",
+        dependencies: ["lunette", "Pipelines", "Planning", "Archives", "Datasets", "Reporting", "TestSupport"],
         swiftSettings: settings),
       .target(
         name: "TestSupport", dependencies: ["Archives", "Tensors"], path: "Tests/TestSupport",

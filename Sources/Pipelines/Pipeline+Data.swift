@@ -53,6 +53,7 @@ extension Pipeline {
         progress.note("\(plans.plansName) has no configuration \(name); skipped")
         continue
       }
+      try plans.configuration(named: name).requireKnownPreprocessor()
       let report = try preprocessDataset(
         dataset: dataset, plans: plans, configuration: name, roots: roots, progress: progress,
         cancellation: cancellation)

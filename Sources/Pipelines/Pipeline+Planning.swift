@@ -12,15 +12,13 @@ extension Pipeline {
   package func planExperiment(
     for dataset: RawDataset, _ fingerprint: DatasetFingerprint, _ request: PlanningRequest = PlanningRequest()
   ) throws -> Plans {
-    let planner = try planner(for: request)
     let folder = try roots.preprocessedFolder(of: dataset.name)
+    let plans = try plan(dataset.description, named: dataset.name, fingerprint, request)
     try CrossValidationSplits.adopt(fromRaw: dataset.folder, into: folder)
-    let plans = try planner.plan(
-      dataset: dataset.description, datasetName: dataset.name, fingerprint: fingerprint)
-    try dataset.description.json.write(to: folder.appending(path: "dataset.json"))
+    try plans.datasetJSON(dataset.description).write(to: folder.appending(path: "dataset.json"))
     let saved = try plans.save(in: folder)
     progress.note("plans: \(folder.appending(path: "\(plans.plansName).json").path)")
-    try describe(saved)
+    try describe(saved, dataset.description, request)
     return saved
   }
 
@@ -28,14 +26,13 @@ extension Pipeline {
   package func planExperiment(
     fingerprint: URL, datasetJSON: URL, datasetName: String? = nil, _ request: PlanningRequest, to output: URL
   ) throws {
-    let planner = try planner(for: request)
     let description = try DatasetDescription(contentsOf: datasetJSON)
-    let plans = try planner.plan(
-      dataset: description, datasetName: datasetName ?? Self.datasetName(of: description, at: datasetJSON),
-      fingerprint: DatasetFingerprint(contentsOf: fingerprint))
+    let plans = try plan(
+      description, named: datasetName ?? Self.datasetName(of: description, at: datasetJSON),
+      DatasetFingerprint(contentsOf: fingerprint), request)
     try plans.write(to: output)
     progress.note("plans: \(output.path)")
-    try describe(plans)
+    try describe(plans, description, request)
   }
 
   /// The plans of a preprocessed dataset.
@@ -52,27 +49,42 @@ extension Pipeline {
         remedy: nearestName(to: name, in: others).map { "did you mean -p \($0)?" }
           ?? "plan first: lunette plan_and_preprocess -d \(dataset)")
     }
-    return try Plans(contentsOf: url)
+    let plans = try Plans(contentsOf: url)
+    let remarks = Set(
+      plans.configurationNames.flatMap { (try? plans.configuration(named: $0).migrationRemarks) ?? [] })
+    for remark in remarks.sorted() { progress.note("\(name): \(remark)") }
+    return plans
   }
 
-  private func planner(for request: PlanningRequest) throws -> ExperimentPlanner {
+  private func plan(
+    _ description: DatasetDescription, named name: String, _ fingerprint: DatasetFingerprint,
+    _ request: PlanningRequest
+  ) throws -> Plans {
     let planner = try ExperimentPlanner(
       constants: .named(request.planner),
       options: PlannerOptions(
         gpuMemoryTarget: request.memoryTarget, overwriteTargetSpacing: request.targetSpacing,
-        plansName: request.plansName),
+        plansName: request.plansName, preprocessorName: request.preprocessorName),
       rules: request.rules)
-    planner.notices.forEach(progress.note)
-    return planner
+    planner.notices(for: description).forEach(progress.note)
+    let plans = try planner.plan(dataset: description, datasetName: name, fingerprint: fingerprint)
+    if request.changes.isEmpty { return plans }
+    return try plans.deriving(name: plans.plansName, changes: request.changes, by: "--set")
   }
 
-  /// One line for each configuration.
-  private func describe(_ plans: Plans) throws {
-    for name in plans.configurationNames {
-      let configuration = try plans.configuration(named: name)
-      let patch = configuration.patchSize.map(String.init).joined(separator: "×")
-      let spacing = configuration.spacing.map { "\(($0 * 1000).rounded() / 1000)" }.joined(separator: "×")
-      progress.note("  \(name): patch \(patch), batch \(configuration.batchSize), spacing \(spacing) mm")
+  /// The table of the configurations, and the answers to questions.
+  private func describe(
+    _ plans: Plans, _ description: DatasetDescription, _ request: PlanningRequest
+  ) throws {
+    try PlanTable(plans, description).lines.forEach(progress.note)
+    for path in request.questions {
+      guard let explanation = plans.why(path) else {
+        let known = plans.explanations.map(\.path)
+        throw Diagnostic(
+          "nothing explains '\(path)'", expected: "a value such as 3d_fullres.patch_size", found: path,
+          remedy: nearestName(to: path, in: known).map { "did you mean --why \($0)?" })
+      }
+      progress.note(explanation.text)
     }
   }
 

@@ -1,5 +1,6 @@
 // What the stages are asked to do: values that the command line and Lua fill in.
 
+package import Archives
 package import Datasets
 package import Foundation
 package import Planning
@@ -37,6 +38,12 @@ package struct PlanningRequest {
   package var targetSpacing: [Double]?
   /// A name for the plans in place of the planner's own.
   package var plansName: String?
+  /// nnU-Net's name of the preprocessor, which the plans record.
+  package var preprocessorName = "DefaultPreprocessor"
+  /// Values that replace decided ones, by configuration and key.
+  package var changes: [String: JSONObject] = [:]
+  /// Paths of values to explain, such as `3d_fullres.patch_size`.
+  package var questions: [String] = []
   /// Heuristics that the caller replaces.
   package var rules: PlanningRules
 

@@ -16,6 +16,7 @@ extension ExperimentPlanner {
     flat.spacing = Array(shared.spacing.dropFirst())
     flat.medianShape = Array(shared.medianShape.dropFirst())
     let plan2D = try networkPlan(flat, session)
+    session.explain("2d.batch_dice", .bool(true), rule: "batch_dice", reason: "slices see a part of an image")
     result["2d"] = .object(configurationJSON(flat, plan2D, shared, batchDice: true))
     guard shared.medianShape[0] != 1 else { return result }
     var full = context
@@ -29,13 +30,22 @@ extension ExperimentPlanner {
       result["3d_lowres"] = .object(json)
     }
     result["3d_fullres"] = .object(configurationJSON(full, fullPlan, shared, batchDice: lowres != nil))
-    session.explain(
-      "3d_fullres.batch_dice", .bool(lowres != nil), rule: "batch_dice", overridden: false,
-      reason: lowres == nil ? "patches see most of an image" : "patches see a small part of an image")
+    explainBatchDice(hasLowres: lowres != nil, session)
     if lowres != nil {
       result["3d_cascade_fullres"] = ["inherits_from": "3d_fullres", "previous_stage": "3d_lowres"]
     }
     return result
+  }
+
+  private func explainBatchDice(hasLowres: Bool, _ session: PlanningSession) {
+    session.explain(
+      "3d_fullres.batch_dice", .bool(hasLowres), rule: "batch_dice",
+      inputs: [("wants_lowres", .bool(hasLowres))],
+      reason: hasLowres ? "patches see a small part of an image" : "patches see most of an image")
+    if hasLowres {
+      session.explain(
+        "3d_lowres.batch_dice", .bool(false), rule: "batch_dice", reason: "patches see most of an image")
+    }
   }
 
   /// A low resolution with its network.
@@ -61,29 +71,55 @@ extension ExperimentPlanner {
     context.estimate = fullPlan.estimate
     var search = LowresSearch(
       planner: self, full: full, fullPatchVoxelCount: patchVoxelCount, session: session)
-    let wanted = try session.decide(rules.wantsLowres, context) {
+    let decision = try session.decide(rules.wantsLowres, context) {
       try search.advance { $0.coverage < constants.lowresCreationThreshold }
       return search.candidate != nil && search.reduction >= constants.minimumLowresReduction
     }
+    let wanted = decision.value
     if wanted {
       try search.advance {
         $0.coverage < constants.lowresCreationThreshold || $0.reduction < constants.minimumLowresReduction
       }
     }
-    var reason = "the 3d_fullres patch covers \(brief(coverage)) of the median image"
-    if search.candidate != nil { reason += "; lowres has \(brief(search.reduction)) times fewer voxels" }
     if !wanted { session.forget(configuration: "3d_lowres") }
-    session.explain(
-      "wants_lowres", .bool(wanted), rule: "wants_lowres", overridden: rules.wantsLowres != nil,
-      inputs: [("lowres_creation_threshold", .number(constants.lowresCreationThreshold))], reason: reason)
+    explainLowres(decision, coverage: coverage, search, session)
     guard wanted, let candidate = search.candidate else { return nil }
     session.explain(
-      "3d_lowres.spacing", JSON(candidate.context.spacing), rule: "lowres_spacing", overridden: false,
-      inputs: [("3d_fullres.spacing", JSON(full.spacing))],
+      "3d_lowres.spacing", JSON(candidate.context.spacing), rule: "lowres_spacing",
+      inputs: [
+        ("3d_fullres.spacing", JSON(full.spacing)),
+        ("3d_fullres.median_image_size_in_voxels", JSON(full.medianShape)),
+        ("lowres_creation_threshold", .number(constants.lowresCreationThreshold)),
+      ],
       reason:
-        "\(search.stepCount) steps of \(brief((constants.lowresSpacingFactor - 1) * 100)) percent until a patch "
-        + "covers \(brief(search.coverage)) of the median image")
+        "\(search.stepCount) steps of \(brief((constants.lowresSpacingFactor - 1) * 100)) percent, the axes more "
+        + "than 2 times finer than the coarsest first, until a patch covers \(brief(search.coverage)) of the median "
+        + "image")
     return (candidate.context, candidate.plan)
+  }
+
+  private func explainLowres(
+    _ decision: Decision<Bool>, coverage: Double, _ search: LowresSearch, _ session: PlanningSession
+  ) {
+    let threshold = brief(constants.lowresCreationThreshold)
+    var reason = "the 3d_fullres patch covers \(brief(coverage)) of the median image, "
+    reason +=
+      coverage < constants.lowresCreationThreshold ? "less than \(threshold)" : "at least \(threshold)"
+    if search.candidate != nil {
+      let reduction = brief(constants.minimumLowresReduction)
+      reason += "; lowres has \(brief(search.reduction)) times fewer voxels, "
+      reason +=
+        search.reduction < constants.minimumLowresReduction
+        ? "less than \(reduction)" : "at least \(reduction)"
+    }
+    session.explain(
+      "wants_lowres", .bool(decision.value), rule: "wants_lowres", overridden: decision.isOverridden,
+      standard: decision.standard.map { .bool($0) },
+      inputs: [
+        ("coverage", .number(coverage)),
+        ("lowres_creation_threshold", .number(constants.lowresCreationThreshold)),
+        ("minimum_lowres_reduction", .number(constants.minimumLowresReduction)),
+      ], reason: reason)
   }
 
   /// Coarsens the spacing step by step, the finest axes first.

@@ -17,7 +17,6 @@ extension ExperimentPlanner {
   /// Plans the network for a spacing and median size, and records why.
   func networkPlan(_ context: PlanningContext, _ session: PlanningSession) throws -> NetworkPlan {
     var context = context
-    let name = context.configuration ?? ""
     let is2D = context.dimensionCount == 2
     let value = is2D ? constants.referenceValue2D : constants.referenceValue3D
     context.memoryReference = value * (gpuMemoryTarget / constants.referenceGPUMemory)
@@ -30,11 +29,7 @@ extension ExperimentPlanner {
     context.estimate = patch.network.estimate
     explainNetwork(context, patch, initial, session)
     let batchSize = try batchSize(context, patch.network, session)
-    session.explain(
-      "\(name).spacing", JSON(context.spacing), rule: "target_spacing",
-      overridden: rules.targetSpacing != nil,
-      inputs: [("median_image_size_in_voxels", JSON(context.medianShape))],
-      reason: is2D ? "the target spacing within the plane" : "the target spacing in transposed order")
+    explainGeometry(context, session)
     return NetworkPlan(
       topology: patch.network.topology, features: patch.network.features, estimate: patch.network.estimate,
       batchSize: batchSize)
@@ -56,22 +51,24 @@ extension ExperimentPlanner {
     var estimate: MemoryEstimate
   }
 
-  /// A decided patch, how many candidates were tried, and whether the user chose it.
+  /// A decided patch, the candidates that were too large for the memory, and whether the user chose it.
   struct PatchPlan {
     var network: CandidateNetwork
-    var stepCount: Int
-    var isOverridden: Bool
+    var tooLarge: [CandidateNetwork] = []
+    var isOverridden = false
+    var standard: [Int]?
   }
 
   private func patchPlan(
     _ context: PlanningContext, initial: [Double], _ session: PlanningSession
   ) throws -> PatchPlan {
     var standard: PatchPlan?
-    let chosen = try session.decide(rules.patchSize, context) { () -> [Int] in
+    let decision = try session.decide(rules.patchSize, context) { () -> [Int] in
       let plan = try shrink(context, initial: initial, session)
       standard = plan
       return plan.network.topology.patchSize
     }
+    let chosen = decision.value
     if let standard, standard.network.topology.patchSize == chosen { return standard }
     guard chosen.count == context.dimensionCount, chosen.allSatisfy({ $0 > 0 }) else {
       throw Diagnostic(
@@ -80,7 +77,7 @@ extension ExperimentPlanner {
         remedy: "return one extent per axis, in transposed order; call default() for the usual patch")
     }
     let network = try candidate(context, patch: chosen.map(Double.init), session)
-    return PatchPlan(network: network, stepCount: 0, isOverridden: true)
+    return PatchPlan(network: network, isOverridden: true, standard: decision.standard)
   }
 
   /// Shortens the patch along its relatively longest axis until the network fits the memory.
@@ -88,9 +85,10 @@ extension ExperimentPlanner {
     _ context: PlanningContext, initial: [Double], _ session: PlanningSession
   ) throws -> PatchPlan {
     var network = try candidate(context, patch: initial, session)
-    var stepCount = 0
+    var tooLarge: [CandidateNetwork] = []
     while exceedsMemory(network.estimate, context) {
       let patch = network.topology.patchSize
+      tooLarge.append(network)
       let axis = lastMaximum(zip(patch, context.medianShape).map { Double($0) / $1 })
       var tentative = patch.map(Double.init)
       tentative[axis] -= Double(network.topology.divisibility[axis])
@@ -101,9 +99,8 @@ extension ExperimentPlanner {
       next[axis] -= Double(step)
       network = try candidate(context, patch: next, session)
       guard network.topology.patchSize != patch else { throw noPatchFits(context, network) }
-      stepCount += 1
     }
-    return PatchPlan(network: network, stepCount: stepCount, isOverridden: false)
+    return PatchPlan(network: network, tooLarge: tooLarge)
   }
 
   private func noPatchFits(_ context: PlanningContext, _ network: CandidateNetwork) -> Diagnostic {
@@ -120,7 +117,13 @@ extension ExperimentPlanner {
     return count / Double(referenceBatchSize(context)) * 2 > context.memoryReference
   }
 
-  private func referenceBatchSize(_ context: PlanningContext) -> Int {
+  /// The largest estimate that fits, in words of ``exceedsMemory``.
+  func memoryLimit(_ context: PlanningContext) -> Double {
+    constants.usesResidualEncoder
+      ? context.memoryReference : context.memoryReference * Double(referenceBatchSize(context)) / 2
+  }
+
+  func referenceBatchSize(_ context: PlanningContext) -> Int {
     context.dimensionCount == 2 ? constants.referenceBatchSize2D : constants.referenceBatchSize3D
   }
 
@@ -131,7 +134,7 @@ extension ExperimentPlanner {
     context.patchSize = patch
     let result = try session.decide(rules.topology, context) {
       NetworkTopology(spacing: context.spacing, patch: patch, minimumEdge: constants.minimumFeatureMapEdge)
-    }
+    }.value
     guard rules.topology != nil else { return result }
     try result.validate(dimensionCount: context.dimensionCount, place: "rule topology")
     return NetworkTopology(strides: result.strides, kernelSizes: result.kernelSizes, patch: patch)
@@ -148,7 +151,7 @@ extension ExperimentPlanner {
       context.dimensionCount == 2 ? constants.maximumFeatureCount2D : constants.maximumFeatureCount3D
     let features = try session.decide(rules.features, context) {
       (0..<topology.stageCount).map { min(maximum, constants.baseFeatureCount << min($0, 32)) }
-    }
+    }.value
     guard features.count == topology.stageCount, features.allSatisfy({ $0 > 0 }) else {
       throw Diagnostic(
         "the feature counts are not usable",
@@ -170,58 +173,15 @@ extension ExperimentPlanner {
       context.memoryReference / Double(network.estimate.elementCount) * Double(referenceBatchSize(context))
     let patchVoxelCount = Double(network.topology.patchSize.reduce(1, *))
     let cap = context.approximateVoxelCount * constants.maximumDatasetFraction / patchVoxelCount
-    let batchSize = try session.decide(rules.batchSize, context) {
+    let decision = try session.decide(rules.batchSize, context) {
       max(min(roundHalfToEven(fitting), roundHalfToEven(cap)), constants.minimumBatchSize)
     }
-    guard batchSize > 0 else {
+    guard decision.value > 0 else {
       throw Diagnostic(
         "the batch size is not usable", at: "rule batch_size, configuration \(context.configuration ?? "")",
-        expected: "a positive whole number", found: "\(batchSize)", remedy: "return at least 1")
+        expected: "a positive whole number", found: "\(decision.value)", remedy: "return at least 1")
     }
-    var reason = "memory allows \(brief(fitting))"
-    if roundHalfToEven(cap) < roundHalfToEven(fitting) {
-      reason =
-        "\(brief(constants.maximumDatasetFraction * 100)) percent of the dataset's voxels are \(brief(cap)) patches"
-    }
-    if max(min(roundHalfToEven(fitting), roundHalfToEven(cap)), 0) < constants.minimumBatchSize {
-      reason += ", but at least \(constants.minimumBatchSize)"
-    }
-    session.explain(
-      "\(context.configuration ?? "").batch_size", .integer(batchSize), rule: "batch_size",
-      overridden: rules.batchSize != nil,
-      inputs: [
-        ("memory_reference", .number(context.memoryReference)),
-        ("estimate", .integer(network.estimate.elementCount)),
-        ("dataset_voxels", .number(context.approximateVoxelCount)),
-      ], reason: reason)
-    return batchSize
-  }
-
-  private func explainNetwork(
-    _ context: PlanningContext, _ patch: PatchPlan, _ initial: [Double], _ session: PlanningSession
-  ) {
-    let name = context.configuration ?? ""
-    let network = patch.network
-    let initialText = initial.map(brief).joined(separator: "×")
-    session.explain(
-      "\(name).patch_size", JSON(network.topology.patchSize), rule: "patch_size",
-      overridden: patch.isOverridden,
-      inputs: [
-        ("spacing", JSON(context.spacing)), ("median_image_size_in_voxels", JSON(context.medianShape)),
-        ("initial_patch", JSON(initial)), ("memory_reference", .number(context.memoryReference)),
-        ("estimate", .integer(network.estimate.elementCount)),
-      ],
-      reason:
-        "from \(initialText) in \(patch.stepCount) steps to an estimate of \(network.estimate.elementCount) "
-        + "against \(brief(context.memoryReference)); multiples of \(brief(network.topology.divisibility))")
-    session.explain(
-      "\(name).topology", network.topology.json, rule: "topology", overridden: rules.topology != nil,
-      inputs: [("spacing", JSON(context.spacing)), ("patch_size", JSON(network.topology.patchSize))],
-      reason:
-        "\(network.topology.stageCount) stages until edges fall below \(2 * constants.minimumFeatureMapEdge)")
-    session.explain(
-      "\(name).features", JSON(network.features), rule: "features", overridden: rules.features != nil,
-      inputs: [("base_features", .integer(constants.baseFeatureCount))],
-      reason: "doubled per stage up to the maximum")
+    explainBatchSize(context, decision, fitting: fitting, cap: cap, session)
+    return decision.value
   }
 }

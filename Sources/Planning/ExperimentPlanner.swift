@@ -57,6 +57,12 @@ package struct ExperimentPlanner {
     ]
   }
 
+  /// Remarks on the options and on the dataset that a host should print before planning.
+  package func notices(for dataset: DatasetDescription) -> [String] {
+    guard dataset.json["channel_names"] == nil else { return notices }
+    return notices + ["\"modality\" in dataset.json is an old name: call it \"channel_names\""]
+  }
+
   /// Plans a dataset from its description and fingerprint; no image is read.
   package func plan(
     dataset: DatasetDescription, datasetName: String, fingerprint: DatasetFingerprint
@@ -72,6 +78,7 @@ package struct ExperimentPlanner {
       transpose: transpose, spacing: transpose.map { spacing[$0] },
       medianShape: medianResampledShape(fingerprint, spacing: spacing, transpose: transpose),
       normalization: try normalization(context, session), resampling: try resampling(context, session))
+    try checkMedianShape(shared)
     context.spacing = shared.spacing
     context.medianShape = shared.medianShape
     context.approximateVoxelCount = product(shared.medianShape) * Double(dataset.trainingCaseCount)
@@ -109,6 +116,14 @@ package struct ExperimentPlanner {
         "the GPU memory target is not usable", at: "-gpu_memory_target", expected: "a positive number of GB",
         found: brief(gpuMemoryTarget), remedy: "leave it out for \(brief(constants.gpuMemoryTarget)) GB")
     }
+  }
+
+  private func checkMedianShape(_ shared: SharedDecisions) throws(Diagnostic) {
+    if shared.medianShape.allSatisfy({ $0 > 0 }) { return }
+    throw Diagnostic(
+      "the target spacing leaves nothing of the images", at: "target spacing \(shared.spacing.map(brief))",
+      expected: "a median image of at least one voxel along every axis after resampling",
+      found: "\(brief(shared.medianShape)) voxels", remedy: "plan with a finer -overwrite_target_spacing")
   }
 
   private func checkSpacing(_ spacing: [Double], _ place: String) throws(Diagnostic) {
@@ -166,40 +181,61 @@ package struct ExperimentPlanner {
 extension ExperimentPlanner {
   /// The spacing of 3d_fullres in file order: the median, but finer along a much coarser axis.
   private func targetSpacing(_ context: PlanningContext, _ session: PlanningSession) throws -> [Double] {
-    var reason = "-overwrite_target_spacing"
-    let spacing = try session.decide(rules.targetSpacing, context) { () -> [Double] in
-      if let given = options.overwriteTargetSpacing { return given }
-      let result = defaultTargetSpacing(context.fingerprint)
-      reason = result.reason
-      return result.spacing
+    var given: SpacingChoice?
+    let decision = try session.decide(rules.targetSpacing, context) { () -> [Double] in
+      let choice = defaultTargetSpacing(context.fingerprint)
+      given = choice
+      return choice.spacing
     }
-    try checkSpacing(spacing, "rule target_spacing")
+    try checkSpacing(decision.value, "rule target_spacing")
     session.explain(
-      "target_spacing", JSON(spacing), rule: "target_spacing", overridden: rules.targetSpacing != nil,
-      inputs: [("cases", .integer(context.fingerprint.spacings.count))], reason: reason)
-    return spacing
+      "target_spacing", JSON(decision.value), rule: "target_spacing", overridden: decision.isOverridden,
+      standard: decision.standard.map { JSON($0) },
+      inputs: [("cases", .integer(context.fingerprint.spacings.count))] + (given?.inputs ?? []),
+      reason: given?.reason ?? "")
+    return decision.value
   }
 
-  private func defaultTargetSpacing(_ fingerprint: DatasetFingerprint) -> (spacing: [Double], reason: String)
-  {
+  /// A target spacing with what it was decided from.
+  private struct SpacingChoice {
+    var spacing: [Double]
+    var inputs: [(String, JSON)] = []
+    var reason: String
+  }
+
+  private func defaultTargetSpacing(_ fingerprint: DatasetFingerprint) -> SpacingChoice {
     let shapes = fingerprint.shapesAfterCrop.map { $0.map(Double.init) }
     var spacing = (0..<3).map { percentile(50, of: column($0, of: fingerprint.spacings)) }
     let shape = (0..<3).map { percentile(50, of: column($0, of: shapes)) }
+    let inputs = [("median_spacing", JSON(spacing)), ("median_shape_after_crop", JSON(shape))]
+    if let given = options.overwriteTargetSpacing {
+      return SpacingChoice(
+        spacing: given, inputs: inputs, reason: "given by -overwrite_target_spacing (target_spacing in Lua)")
+    }
     let coarse = firstMaximum(spacing)
     let others = (0..<3).filter { $0 != coarse }
     let coarsestOther = max(spacing[others[0]], spacing[others[1]])
-    let ratio = spacing[coarse] / coarsestOther
+    let ratios =
+      "axis \(coarse) is \(brief(spacing[coarse] / coarsestOther)) times coarser and "
+      + "\(brief(min(shape[others[0]], shape[others[1]]) / shape[coarse])) times shorter than the others"
+    let threshold = "more than \(brief(constants.anisotropyThreshold)) times"
     guard spacing[coarse] > constants.anisotropyThreshold * coarsestOther,
       shape[coarse] * constants.anisotropyThreshold < min(shape[others[0]], shape[others[1]])
     else {
-      return (
-        spacing, "median spacing; no axis is both 3 times coarser and 3 times shorter (ratio \(brief(ratio)))"
+      return SpacingChoice(
+        spacing: spacing, inputs: inputs, reason: "median spacing, since not both are \(threshold): \(ratios)"
       )
     }
-    var finer = percentile(10, of: column(coarse, of: fingerprint.spacings))
-    if finer < coarsestOther { finer = max(coarsestOther, finer) + 1e-5 }
-    spacing[coarse] = finer
-    return (spacing, "axis \(coarse) is \(brief(ratio)) times coarser than the others: 10th percentile there")
+    let tenth = percentile(10, of: column(coarse, of: fingerprint.spacings))
+    var reason = "the 10th percentile along axis \(coarse), else the median: \(ratios), both \(threshold)"
+    spacing[coarse] = tenth
+    if tenth < coarsestOther {
+      spacing[coarse] = max(coarsestOther, tenth) + 1e-5
+      reason += "; not finer than the others"
+    }
+    return SpacingChoice(
+      spacing: spacing, inputs: inputs + [("percentile_10_of_axis_\(coarse)", .number(tenth))], reason: reason
+    )
   }
 
   private func transposeForward(
@@ -208,17 +244,19 @@ extension ExperimentPlanner {
     var context = context
     context.spacing = spacing
     let coarse = firstMaximum(spacing)
-    let transpose = try session.decide(rules.transpose, context) {
+    let decision = try session.decide(rules.transpose, context) {
       [coarse] + (0..<3).filter { $0 != coarse }
     }
+    let transpose = decision.value
     guard transpose.sorted() == [0, 1, 2] else {
       throw Diagnostic(
         "the axis order is not usable", at: "rule transpose", expected: "a permutation of 0, 1, 2",
         found: "\(transpose)", remedy: "return three axis numbers, the coarsest axis first")
     }
     session.explain(
-      "transpose_forward", JSON(transpose), rule: "transpose", overridden: rules.transpose != nil,
-      inputs: [("target_spacing", JSON(spacing))], reason: "axis \(coarse) has the coarsest target spacing")
+      "transpose_forward", JSON(transpose), rule: "transpose", overridden: decision.isOverridden,
+      standard: decision.standard.map { JSON($0) }, inputs: [("target_spacing", JSON(spacing))],
+      reason: "axis \(coarse) has the coarsest target spacing and comes first, the others stay in order")
     return transpose
   }
 
@@ -227,11 +265,12 @@ extension ExperimentPlanner {
   {
     let relativeSize = context.fingerprint.medianRelativeSizeAfterCropping
     let usesMask = relativeSize < constants.nonzeroMaskThreshold
-    let choice = try session.decide(rules.normalization, context) {
+    let decision = try session.decide(rules.normalization, context) {
       let schemes = context.dataset.channelNames.map(Self.normalizationScheme)
       return NormalizationChoice(
         schemes: schemes, usesMask: schemes.map { $0 == "ZScoreNormalization" && usesMask })
     }
+    let choice = decision.value
     let count = context.dataset.channelNames.count
     guard choice.schemes.count == count, choice.usesMask.count == count,
       choice.schemes.allSatisfy(NormalizationChoice.knownSchemes.contains)
@@ -243,8 +282,12 @@ extension ExperimentPlanner {
         found: "\(choice.schemes) with \(choice.usesMask)", remedy: "return one scheme per channel")
     }
     session.explain(
-      "normalization_schemes", choice.json, rule: "normalization", overridden: rules.normalization != nil,
-      inputs: [("channel_names", JSON(context.dataset.channelNames))],
+      "normalization_schemes", choice.json, rule: "normalization", overridden: decision.isOverridden,
+      standard: decision.standard?.json,
+      inputs: [
+        ("channel_names", JSON(context.dataset.channelNames)),
+        ("median_relative_size_after_cropping", .number(relativeSize)),
+      ],
       reason: "channel names; cropping keeps \(brief(relativeSize)) of the voxels, "
         + (usesMask ? "less than" : "at least") + " \(constants.nonzeroMaskThreshold)")
     return choice
@@ -261,12 +304,12 @@ extension ExperimentPlanner {
   }
 
   private func resampling(_ context: PlanningContext, _ session: PlanningSession) throws -> ResamplingSpecs {
-    let specs = try session.decide(rules.resampling, context) { constants.resampling.specs }
+    let decision = try session.decide(rules.resampling, context) { constants.resampling.specs }
     session.explain(
-      "resampling", .string(specs.images.functionName), rule: "resampling",
-      overridden: rules.resampling != nil,
-      reason: "the way of \(constants.className)")
-    return specs
+      "resampling", .string(decision.value.images.functionName), rule: "resampling",
+      overridden: decision.isOverridden, standard: decision.standard.map { .string($0.images.functionName) },
+      inputs: [("planner", .string(constants.className))], reason: "the way of \(constants.className)")
+    return decision.value
   }
 
   private func regionOrder(_ context: PlanningContext, _ session: PlanningSession) throws -> [Int]? {
@@ -274,7 +317,7 @@ extension ExperimentPlanner {
     guard labels.hasRegions, let declared = labels.regionsClassOrder, rules.regionOrder != nil else {
       return nil
     }
-    let order = try session.decide(rules.regionOrder, context) { declared }
+    let order = try session.decide(rules.regionOrder, context) { declared }.value
     guard order.count == labels.foregroundRegions.count else {
       throw Diagnostic(
         "the painting order of regions is not usable", at: "rule region_order",
@@ -282,7 +325,8 @@ extension ExperimentPlanner {
         remedy: "return the label to paint for each region, in the order of \"labels\"")
     }
     session.explain(
-      "regions_class_order", JSON(order), rule: "region_order", overridden: true, reason: "")
+      "regions_class_order", JSON(order), rule: "region_order", overridden: true, standard: JSON(declared),
+      reason: "")
     return order
   }
 

@@ -81,28 +81,50 @@ package struct MemoryEstimate: Sendable, Equatable {
   /// Feature map elements at batch 1, without deep supervision.
   package let elementCount: Int
 
-  /// Counts the outputs of all convolutions.
-  ///
-  /// `classCount` is the number of entries of `labels` in dataset.json, the background and the ignore label included.
+  /// What decides the count: stages, their convolutions or blocks, and the outputs.
+  package struct Network {
+    package var topology: NetworkTopology
+    package var features: [Int]
+    /// Convolutions (plain) or blocks (residual) per encoder stage.
+    package var encoderCounts: [Int]
+    /// Convolutions per decoder stage, finest first, as in the plans.
+    package var decoderCounts: [Int]
+    package var isResidual: Bool
+    /// Entries of `labels` in dataset.json, the background and the ignore label included.
+    package var classCount: Int
+  }
+
+  /// Counts the outputs of all convolutions of a planner's network.
   package init(topology: NetworkTopology, features: [Int], classCount: Int, constants: PlannerConstants) {
-    var size = topology.patchSize
+    self.init(
+      Network(
+        topology: topology, features: features,
+        encoderCounts: (0..<topology.stageCount).map(constants.encoderCount),
+        decoderCounts: (0..<(topology.stageCount - 1)).map(constants.decoderCount),
+        isResidual: constants.usesResidualEncoder, classCount: classCount))
+  }
+
+  /// Counts the outputs of all convolutions.
+  package init(_ network: Network) {
+    let features = network.features
+    var size = network.topology.patchSize
     var voxelCounts: [Int] = []
     var total = 0
-    for (stage, strides) in topology.strides.enumerated() {
+    for (stage, strides) in network.topology.strides.enumerated() {
       size = zip(size, strides).map { $0 / $1 }
       let voxelCount = size.reduce(1, *)
       voxelCounts.append(voxelCount)
-      var convolutionCount = constants.encoderCount(stage: stage)
-      if constants.usesResidualEncoder {
+      var convolutionCount = network.encoderCounts[stage]
+      if network.isResidual {
         if stage == 0 { total += features[0] * voxelCount }  // the stem
         let changes = stage > 0 && (features[stage] != features[stage - 1] || strides.contains { $0 > 1 })
         convolutionCount = 2 * convolutionCount + (changes ? 1 : 0)
       }
       total += convolutionCount * features[stage] * voxelCount
     }
-    for stage in 0..<(topology.stageCount - 1) {
-      total += (constants.decoderCount(stage: stage) + 1) * features[stage] * voxelCounts[stage]
+    for stage in 0..<(network.topology.stageCount - 1) {
+      total += (network.decoderCounts[stage] + 1) * features[stage] * voxelCounts[stage]
     }
-    elementCount = total + classCount * voxelCounts[0]
+    elementCount = total + network.classCount * voxelCounts[0]
   }
 }

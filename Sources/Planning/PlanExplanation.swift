@@ -29,7 +29,24 @@ package struct PlanExplanation: Sendable, Equatable {
     lines.append("  decided by \(rule)\(isOverridden ? " (your rule)" : "")")
     if !reason.isEmpty { lines.append("  because    \(reason)") }
     for input in inputs { lines.append("  \(input.name): \(PlanExplanation.short(input.value))") }
-    return lines.joined(separator: "\n")
+    return lines.map { Self.wrapped($0, indent: 13) }.joined(separator: "\n")
+  }
+
+  private static let lineWidth = 100  // columns
+
+  /// A line broken at spaces where it is too wide; what follows is indented.
+  private static func wrapped(_ line: String, indent: Int) -> String {
+    var lines: [String] = []
+    var current = ""
+    for (i, word) in line.split(separator: " ", omittingEmptySubsequences: false).enumerated() {
+      if current.count + word.count + 1 > lineWidth, !current.isEmpty {
+        lines.append(current)
+        current = String(repeating: " ", count: indent) + word
+      } else {
+        current += i == 0 ? "\(word)" : " \(word)"
+      }
+    }
+    return (lines + [current]).joined(separator: "\n")
   }
 
   /// A value in one line, doubles with six significant digits.
@@ -45,13 +62,50 @@ package struct PlanExplanation: Sendable, Equatable {
 
 extension Plans {
   /// Why the value at a path such as `3d_fullres.patch_size` was decided as it was.
+  ///
+  /// Keys of the file are traced to the decision that made them: `3d_fullres.architecture.arch_kwargs.strides` to the
+  /// topology, what a configuration inherits to the one that it inherits from.
   package func why(_ path: String) -> PlanExplanation? {
-    explanations.first { $0.path == path }
-      // Values shared by all configurations are recorded once, without a configuration's name.
-      ?? path.firstIndex(of: ".").flatMap { dot in
-        explanations.first { $0.path == path[path.index(after: dot)...] }
+    if let exact = explanations.first(where: { $0.path == path }) { return exact }
+    guard let dot = path.firstIndex(of: ".") else {
+      return Self.decisions[path].flatMap { key in explanations.first { $0.path == key } }
+    }
+    let (configuration, key) = (String(path[..<dot]), String(path[path.index(after: dot)...]))
+    let last = key.split(separator: ".").last.map(String.init) ?? key
+    let candidates = [key, Self.decisions[last] ?? last]
+    for name in lineage(of: configuration) {
+      for candidate in candidates {
+        if let found = explanations.first(where: { $0.path == "\(name).\(candidate)" }) { return found }
       }
+    }
+    // Values shared by all configurations are recorded once, without a configuration's name.
+    guard configurationNames.contains(configuration) else { return nil }
+    return explanations.first { candidates.contains($0.path) }
   }
+
+  /// A configuration and those that it inherits from, nearest first.
+  private func lineage(of configuration: String) -> [String] {
+    var names = [configuration]
+    while let last = names.last, let parent = json["configurations"]?[last]?["inherits_from"]?.string,
+      !names.contains(parent)
+    {
+      names.append(parent)
+    }
+    return names
+  }
+
+  /// The decisions behind keys of the file that have no record of their own.
+  private static let decisions = [
+    "stages": "topology", "n_stages": "topology", "strides": "topology", "kernel_sizes": "topology",
+    "depth": "topology", "architecture": "topology", "features_per_stage": "features",
+    "normalization": "normalization_schemes", "use_mask_for_norm": "normalization_schemes",
+    "resampling_fn_data": "resampling", "resampling_fn_seg": "resampling",
+    "resampling_fn_probabilities": "resampling", "resampling_fn_data_kwargs": "resampling",
+    "resampling_fn_seg_kwargs": "resampling", "resampling_fn_probabilities_kwargs": "resampling",
+    "transpose": "transpose_forward", "transpose_backward": "transpose_forward",
+    "next_stage": "wants_lowres", "previous_stage": "wants_lowres", "3d_lowres": "wants_lowres",
+    "3d_cascade_fullres": "wants_lowres",
+  ]
 
   /// A table of a configuration's decided values with rule and reason, one per line.
   package func explanationTable(of configuration: String) -> String {

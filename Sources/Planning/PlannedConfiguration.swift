@@ -39,6 +39,8 @@ package struct PlannedConfiguration: Sendable, Equatable {
   package let previousStage: String?
   /// Every key after resolution, unknown ones included.
   package let json: JSONObject
+  /// What had to be filled in, if an older nnU-Net wrote the plans.
+  package let migrationRemarks: [String]
 
   /// Whether patches are slices.
   package var is2D: Bool { patchSize.count == 2 }
@@ -47,7 +49,9 @@ package struct PlannedConfiguration: Sendable, Equatable {
 
   /// Reads a resolved configuration; `source` names the plans file in errors.
   package init(name: String, resolved object: JSONObject, source: String) throws(Diagnostic) {
-    let object = convertLegacyArchitecture(object)
+    let migrated = try MigratedConfiguration(object, place: "\(source), configuration \(name)")
+    let object = migrated.object
+    migrationRemarks = migrated.remarks
     let reader = PlanReader(object: object, place: "\(source), configuration \(name)")
     self.name = name
     json = object
@@ -103,35 +107,6 @@ struct PlanReader {
     return ResamplingSpec(
       functionName: name, arguments: object["resampling_fn_\(suffix)_kwargs"]?.object ?? JSONObject())
   }
-}
-
-/// Gives plans from before the `architecture` key one, from the keys they have instead.
-private func convertLegacyArchitecture(_ object: JSONObject) -> JSONObject {
-  guard object["architecture"] == nil, let className = object["UNet_class_name"]?.string,
-    let kernels = object["conv_kernel_sizes"]?.array, let strides = object["pool_op_kernel_sizes"]?.array,
-    let baseFeatureCount = object["UNet_base_num_features"]?.integer,
-    let maximumFeatureCount = object["unet_max_num_features"]?.integer
-  else { return object }
-  var features: [Int] = []
-  for stage in kernels.indices {
-    features.append(min(maximumFeatureCount, baseFeatureCount << min(stage, 32)))
-  }
-  let isResidual = className.contains("Residual")
-  let network = ArchitectureFields(
-    isResidual: isResidual, dimensionCount: object["patch_size"]?.array?.count ?? 3, features: features,
-    kernels: kernels, strides: strides,
-    encoderCounts: object["n_conv_per_stage_encoder"]?.integers ?? Array(repeating: 2, count: kernels.count),
-    decoderCounts: object["n_conv_per_stage_decoder"]?.integers
-      ?? Array(repeating: 2, count: max(0, kernels.count - 1)))
-  var converted = object
-  converted["architecture"] = network.json
-  for key in [
-    "UNet_class_name", "UNet_base_num_features", "n_conv_per_stage_encoder", "n_conv_per_stage_decoder",
-    "conv_kernel_sizes", "pool_op_kernel_sizes", "unet_max_num_features", "num_pool_per_axis",
-  ] {
-    converted[key] = nil
-  }
-  return converted
 }
 
 /// What varies in nnU-Net's `architecture` entry.

@@ -27,14 +27,15 @@ package struct PlanningRules {
   package var wantsLowres: Rule<Bool>?
   /// Painting order of regions; asked only for datasets with regions.
   package var regionOrder: Rule<[Int]>?
+  /// Where a rule was written, such as `recipe.lua:12`, by its name; for explanations.
+  package var sources: [String: String] = [:]
 
   package init() {}
 
   /// The names of all heuristics, as scripts know them.
   package static let names = [
     "target_spacing", "transpose", "normalization", "resampling", "patch_size", "topology", "features",
-    "batch_size",
-    "wants_lowres", "region_order",
+    "batch_size", "wants_lowres", "region_order",
   ]
 }
 

@@ -1,6 +1,7 @@
 // nnUNetPlans.json: reading, resolving inheritance, merging, writing. Deciding what is in it is ExperimentPlanner's.
 
 package import Archives
+package import Datasets
 package import Foundation
 package import Reporting
 
@@ -105,6 +106,13 @@ package struct Plans: Sendable, Equatable {
     merged.explanations = explanations
     merged.regionOrder = regionOrder
     return merged
+  }
+
+  /// What belongs beside the plans as `dataset.json`: the description, with the painting order that a rule decided.
+  package func datasetJSON(_ description: DatasetDescription) -> JSON {
+    guard let regionOrder, var object = description.json.object else { return description.json }
+    object["regions_class_order"] = JSON(regionOrder)
+    return .object(object)
   }
 
   /// Writes `{plansName}.json` exactly as nnU-Net prints it.

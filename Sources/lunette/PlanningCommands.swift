@@ -161,6 +161,10 @@ struct PlanAndPreprocessCommand: ParsableCommand {
     try Unsupported.require(extractor, toBe: "DatasetFingerprintExtractor", for: "-fpe")
     Unsupported.remarkProcesses(fingerprintProcessCount != nil, "-npfp")
     Unsupported.remarkProcesses(!configurations.processCounts.isEmpty, "-np")
+    // Better now than after the hours that a fingerprint may take.
+    if !stopsAfterPlanning {
+      try Unsupported.require(planner.preprocessor, toBe: "DefaultPreprocessor", for: "-preprocessor_name")
+    }
     let request = try planner.request()
     let pipeline = folders.pipeline(showsProgress: !verbosity.hidesProgress)
     let opened = try datasets.map(pipeline.openDataset)

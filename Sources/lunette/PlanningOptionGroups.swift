@@ -1,5 +1,6 @@
 // The options of planning and preprocessing that more than one command takes.
 
+import Archives
 import ArgumentParser
 import Pipelines
 import Reporting
@@ -18,7 +19,9 @@ struct PlannerOptions: ParsableArguments {
 
   @Option(
     name: .dashed("preprocessor_name"),
-    help: ArgumentHelp("Preprocessor to name in the plans.", valueName: "name"))
+    help: ArgumentHelp(
+      "Preprocessor to name in the plans; preprocessing itself knows DefaultPreprocessor only.",
+      valueName: "name"))
   var preprocessor = "DefaultPreprocessor"
 
   @Option(
@@ -30,9 +33,21 @@ struct PlannerOptions: ParsableArguments {
   @Option(name: .dashed("overwrite_plans_name"), help: ArgumentHelp("Name for the plans.", valueName: "name"))
   var plansName: String?
 
+  @Option(
+    name: .customLong("set"),
+    help: ArgumentHelp(
+      "A decided value to replace, such as 3d_fullres.batch_size=4 or 3d_fullres.patch_size=[64,64,64]; may be repeated. Needs -overwrite_plans_name.",
+      valueName: "path=value"))
+  var settings: [String] = []
+
+  @Option(
+    name: .customLong("why"),
+    help: ArgumentHelp(
+      "A value to explain, such as 3d_fullres.patch_size; may be repeated.", valueName: "path"))
+  var questions: [String] = []
+
   /// The options as planning takes them.
   func request() throws(Diagnostic) -> PlanningRequest {
-    try Unsupported.require(preprocessor, toBe: "DefaultPreprocessor", for: "-preprocessor_name")
     guard targetSpacing.isEmpty || targetSpacing.count == 3, targetSpacing.allSatisfy({ $0 > 0 }) else {
       throw Diagnostic(
         "-overwrite_target_spacing is not usable", expected: "three positive numbers in millimetres, z y x",
@@ -44,10 +59,37 @@ struct PlannerOptions: ParsableArguments {
         "-gpu_memory_target is not usable", expected: "a positive number of GB", found: "\(memoryTarget)",
         remedy: "-gpu_memory_target 8")
     }
-    return PlanningRequest(
+    var request = PlanningRequest(
       planner: planner, memoryTarget: memoryTarget,
       targetSpacing: targetSpacing.isEmpty ? nil : targetSpacing,
       plansName: plansName)
+    request.preprocessorName = preprocessor
+    request.questions = questions
+    request.changes = try changes()
+    return request
+  }
+
+  /// The values of `--set`, by configuration.
+  private func changes() throws(Diagnostic) -> [String: JSONObject] {
+    if !settings.isEmpty, plansName == nil {
+      throw Diagnostic(
+        "--set needs a name for the plans", expected: "-overwrite_plans_name NAME", found: "no name",
+        remedy: "plans that are not the planner's must not take its plans' place: give them another name")
+    }
+    var changes: [String: JSONObject] = [:]
+    for setting in settings {
+      let sides = setting.split(separator: "=", maxSplits: 1).map(String.init)
+      let path = sides[0].split(separator: ".", maxSplits: 1).map(String.init)
+      guard sides.count == 2, path.count == 2 else {
+        throw Diagnostic(
+          "--set is not usable", expected: "CONFIGURATION.KEY=VALUE", found: setting,
+          remedy: "--set 3d_fullres.batch_size=4")
+      }
+      // What is not JSON is a text.
+      let value = (try? JSON(parsing: Array(sides[1].utf8), source: "--set")) ?? .string(sides[1])
+      changes[path[0], default: JSONObject()][path[1]] = value
+    }
+    return changes
   }
 }
 

@@ -137,6 +137,9 @@ struct ExperimentPlannerTests {
     #expect { try UniformDataset.liver.plan(options: PlannerOptions(gpuMemoryTarget: 1e-9)) } throws: {
       "\($0)".contains("-gpu_memory_target")
     }
+    #expect {
+      try UniformDataset.prostate.plan(options: PlannerOptions(overwriteTargetSpacing: [200, 1, 1]))
+    } throws: { "\($0)".contains("leaves nothing") }
     #expect { try PlannerConstants.named("nnUNetPlannerResEncK") } throws: {
       "\($0)".contains("did you mean")
     }

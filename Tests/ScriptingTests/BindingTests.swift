@@ -231,6 +231,52 @@ struct PlanBindingTests {
     #expect(bench.failure("plan:derive{ name='x', ['4d']={} }") != nil)
   }
 
+  @Test("Plans read from a file say why, from the fingerprint beside them; an override names its line")
+  func reasons() throws {
+    let results = try bench.run(
+      """
+      local rule = lunette.plan{ dataset=ds, fingerprint=fp, rules={ batch_size=function() return 3 end } }
+      local read = lunette.plan("\(Goldens.path("golden/preprocessed/Dataset801_PhantomCT/nnUNetPlans.json").path)")
+      return read:why("3d_fullres.spacing"), read:why("2d"), rule:why("3d_fullres.batch_size"),
+        plan:memory("3d_fullres").gpu_gb
+      """)
+    #expect(results[0].string?.contains("10th percentile") == true)
+    #expect(results[1].string?.contains("batch_size") == true)
+    // Beside the golden plans of Hippocampus there is a fingerprint but no dataset.json.
+    #expect(bench.failure("reference:why('2d.spacing')")?.contains("dataset.json") == true)
+    #expect(results[2].string?.contains("test:1") == true)
+    #expect(abs((results[3].number ?? 0) - 1.23) < 0.01)
+  }
+
+  @Test("Splits are made, replaced by a rule, and never overwritten by mistake")
+  func splits() throws {
+    let results = try bench.run(
+      """
+      local usual = ds:splits()
+      local half = function(cases, default)
+        local folds = default()
+        return { folds[1], { train=folds[1].val, val=folds[1].train } }
+      end
+      local refused, message = pcall(function() return ds:splits{ rule=half } end)
+      local mine = ds:splits{ rule=half, overwrite=true }
+      return #usual, #usual[1].val, refused, #mine, #ds:splits(), mine[2].train[1] == usual[1].val[1]
+      """)
+    #expect(results[0].integer == 5)
+    #expect(results[1].integer == 52)
+    #expect(results[2].boolean == false)
+    #expect(results[3].integer == 2)
+    #expect(results[4].integer == 2)
+    #expect(results[5].boolean == true)
+    for (body, hint) in [
+      ("return 3", "list of"), ("return { { train={ 'nobody' }, val={ cases[1] } } }", "nobody"),
+      ("return { { train={ cases[1] }, val={ cases[1] } } }", "twice"),
+      ("return { { train={}, val={ cases[1] } } }", "0 and 1"),
+    ] {
+      let failure = bench.failure("ds:splits{ overwrite=true, rule=function(cases, default) \(body) end }")
+      #expect(failure?.contains(hint) == true, "\(failure ?? "nothing")")
+    }
+  }
+
   @Test("An augmentation is edited, drawn and applied without changing the original")
   func augmentation() throws {
     let results = try bench.run(

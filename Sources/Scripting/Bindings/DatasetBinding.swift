@@ -87,6 +87,7 @@ final class DatasetObject: ScriptObject {
           "images": .array(found.images.map(\.path)), "label": .string(found.label.path),
         ])
       },
+      splitsMethod,
     ])
 }
 

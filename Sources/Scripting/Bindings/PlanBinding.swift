@@ -13,6 +13,8 @@ final class PlanObject: ScriptObject {
   let plans: Plans
   /// The dataset they were made for, when it is at hand.
   let dataset: RawDataset?
+  /// The plans with reasons; for plans read from a file they are worked out at the first question.
+  private var explained: Plans?
 
   init(_ plans: Plans, dataset: RawDataset?) {
     self.plans = plans
@@ -25,6 +27,13 @@ final class PlanObject: ScriptObject {
 
   var dynamicFieldNames: [String] { plans.json.keys.filter { $0 != "configurations" } }
   func dynamicField(_ name: String) throws -> LuaValue? { plans.json[name].map { LuaValue($0) } }
+
+  func withReasons() throws -> Plans {
+    if let explained { return explained }
+    let found = try plans.explained()
+    explained = found
+    return found
+  }
 
   static let schema = ObjectSchema(
     "plan",
@@ -46,6 +55,7 @@ final class PlanObject: ScriptObject {
   private static let whyMethod = Binding.method(
     FunctionSchema(
       "plan:why", "Says which rule decided a value, from what, and whether it was overridden.",
+      details: "Plans read from a file are planned again from the fingerprint beside them, and compared.",
       parameters: [
         .required(
           "path", .string, "a value such as 3d_fullres.patch_size; a configuration alone gives a table of all"
@@ -54,12 +64,12 @@ final class PlanObject: ScriptObject {
       example: "print(lunette.plan(lunette.dataset(4)):why(\"3d_fullres.patch_size\"))")
   ) { (it: PlanObject, arguments) in
     let path = try arguments.string("path")
-    if it.plans.configurationNames.contains(path) { return .string(it.plans.explanationTable(of: path)) }
-    if let explanation = it.plans.why(path) { return .string(explanation.text) }
-    let known = it.plans.explanations.map(\.path)
+    let plans = try it.withReasons()
+    if plans.configurationNames.contains(path) { return .string(plans.explanationTable(of: path)) }
+    if let explanation = plans.why(path) { return .string(explanation.text) }
     throw Diagnostic(
-      known.isEmpty ? "plans read from a file do not say why" : "nothing explains '\(path)'",
-      remedy: nearestName(to: path, in: known).map { "did you mean '\($0)'?" })
+      "nothing explains '\(path)'",
+      remedy: nearestName(to: path, in: plans.explanations.map(\.path)).map { "did you mean '\($0)'?" })
   }
 
   private static let tableMethod = Binding.method(
@@ -78,12 +88,11 @@ final class PlanObject: ScriptObject {
     )
   ) { (it: PlanObject, arguments) in
     let other: PlanObject = try arguments.object("other")
-    let differences = PlanDerivation.differences(.object(it.plans.json), .object(other.plans.json))
     return .array(
-      differences.map { difference in
+      it.plans.differences(from: other.plans).map { difference in
         .fields([
-          "path": .string(difference.path), "mine": difference.a.map { LuaValue($0) } ?? .nil,
-          "theirs": difference.b.map { LuaValue($0) } ?? .nil,
+          "path": .string(difference.path), "mine": difference.mine.map { LuaValue($0) } ?? .nil,
+          "theirs": difference.theirs.map { LuaValue($0) } ?? .nil,
         ])
       })
   }
@@ -91,8 +100,11 @@ final class PlanObject: ScriptObject {
   private static let deriveMethod = Binding.method(
     FunctionSchema(
       "plan:derive", "Makes new plans with some values replaced, checked and repaired.",
-      details: "A patch is enlarged to multiples of what the network divides it by. Values that change what "
-        + "preprocessing does give the configuration a data folder of its own.",
+      details:
+        "A patch is enlarged to multiples of what the network divides it by, the median size follows the "
+        + "spacing, and lists per stage become as long as the strides. Values that change what preprocessing does "
+        + "give the configuration a data folder of its own. Keys of the network, such as features_per_stage, may be "
+        + "named directly; a new configuration needs inherits_from.",
       parameters: [.required("name", .string, "the new plans' name")],
       positional: 0,
       others: ParameterSchema(
@@ -105,33 +117,30 @@ final class PlanObject: ScriptObject {
     for (name, value) in arguments.values where name != "name" {
       changes[name] = try value.json(at: name).object ?? JSONObject()
     }
-    let derived = try PlanDerivation.derive(it.plans, name: arguments.string("name"), changes: changes)
+    let derived = try ((try? it.withReasons()) ?? it.plans)
+      .deriving(name: arguments.string("name"), changes: changes)
     return .object(PlanObject(derived, dataset: it.dataset))
   }
 
   private static let memoryMethod = Binding.method(
     FunctionSchema(
-      "plan:memory", "Estimates the feature map elements that a configuration's network makes for one patch.",
+      "plan:memory", "Predicts the memory that training a configuration takes.",
+      details: "GPU memory is on nnU-Net's scale, on which its planners reach the target they plan for.",
       parameters: [.required("configuration", .string, "a configuration's name")],
-      returns: "a table with elements (at batch 1), batch_size, and elements_per_batch",
-      example: "print(lunette.plan(lunette.dataset(4)):memory(\"3d_fullres\").elements)")
+      returns:
+        "a table with elements (feature map elements at batch 1), batch_size, elements_per_batch and gpu_gb",
+      example: "print(lunette.plan(lunette.dataset(4)):memory(\"3d_fullres\").gpu_gb)")
   ) { (it: PlanObject, arguments) in
     let configuration = try it.plans.configuration(named: arguments.string("configuration"))
-    let spec = configuration.architecture["arch_kwargs"]
-    guard let strides = spec?["strides"]?.array?.compactMap(\.integers),
-      let kernels = spec?["kernel_sizes"]?.array?.compactMap(\.integers),
-      let features = spec?["features_per_stage"]?.integers, strides.count == features.count
-    else { throw Diagnostic("the configuration names no stages", at: configuration.name) }
-    let topology = NetworkTopology(
-      strides: strides, kernelSizes: kernels, patch: configuration.patchSize.map(Double.init))
-    let constants = (try? PlannerConstants.named(it.plans.plannerName)) ?? .standard
     let classCount = it.dataset?.description.labels.entries.count ?? 2
-    let elements = MemoryEstimate(
-      topology: topology, features: features, classCount: classCount, constants: constants
-    ).elementCount
+    guard let estimate = configuration.memoryEstimate(classCount: classCount) else {
+      throw Diagnostic("the configuration names no stages", at: configuration.name)
+    }
+    let gpu = configuration.gpuMemory(classCount: classCount, planner: it.plans.plannerConstants)
     return .fields([
-      "elements": .integer(elements), "batch_size": .integer(configuration.batchSize),
-      "elements_per_batch": .integer(elements * configuration.batchSize),
+      "elements": .integer(estimate.elementCount), "batch_size": .integer(configuration.batchSize),
+      "elements_per_batch": .integer(estimate.elementCount * configuration.batchSize),
+      "gpu_gb": gpu.map { .number($0) } ?? .nil,
     ])
   }
 
@@ -149,7 +158,7 @@ final class PlanObject: ScriptObject {
     let folder = try ScriptRegistry.of(arguments.state).roots.preprocessedFolder(of: it.plans.datasetName)
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     if let dataset = it.dataset {
-      try dataset.description.json.write(to: folder.appending(path: "dataset.json"))
+      try it.plans.datasetJSON(dataset.description).write(to: folder.appending(path: "dataset.json"))
     }
     try it.plans.save(in: folder)
     return .string(folder.appending(path: "\(it.plans.plansName).json").path)
@@ -164,7 +173,7 @@ extension PlanObject {
     if let dataset {
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
       let description = folder.appending(path: "dataset.json")
-      if !fileExists(description) { try dataset.description.json.write(to: description) }
+      if !fileExists(description) { try plans.datasetJSON(dataset.description).write(to: description) }
     }
     guard fileExists(url) else {
       try plans.save(in: folder)
@@ -172,7 +181,7 @@ extension PlanObject {
     }
     let present = try Plans(contentsOf: url)
     let foreign = Set(present.configurationNames).subtracting(plans.configurationNames)
-    let differences = PlanDerivation.differences(.object(plans.json), .object(present.json))
+    let differences = plans.differences(from: present)
       .filter { difference in !foreign.contains { difference.path == "configurations.\($0)" } }
     guard differences.isEmpty else {
       throw Diagnostic(

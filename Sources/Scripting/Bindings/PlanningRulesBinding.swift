@@ -35,6 +35,9 @@ enum PlanningRulesBinding {
       _ name: String, to lua: @escaping (Value) -> LuaValue, from swift: @escaping (LuaValue) throws -> Value?
     ) -> PlanningRules.Rule<Value>? {
       guard let function = table[name].function else { return nil }
+      if let information = try? state.information(on: function) {
+        rules.sources[name] = "\(information.shortSource):\(information.firstLine)"
+      }
       return { context, makeDefault in
         try call(
           function, name: name, context: context, makeDefault: makeDefault, to: lua, from: swift, in: state)
@@ -102,6 +105,9 @@ enum PlanningRulesBinding {
       "spacings": .array(context.fingerprint.spacings.map { LuaValue.array($0) }),
       "shapes": .array(context.fingerprint.shapesAfterCrop.map { LuaValue.array($0) }),
       "intensities": .array(context.fingerprint.foregroundIntensities.map { LuaValue($0.json) }),
+      "labels": .integer(context.dataset.labels.entries.count),
+      "cases": .integer(context.dataset.trainingCaseCount),
+      "relative_size": .number(context.fingerprint.medianRelativeSizeAfterCropping),
       "planner": .string(context.constants.className), "memory_gb": .number(context.gpuMemoryTarget),
       "approximate_voxels": .number(context.approximateVoxelCount),
     ]

@@ -1,0 +1,63 @@
+// What a plan decided, as a table of at most 100 columns: one line per configuration.
+
+import Archives
+package import Datasets
+import Foundation
+package import Planning
+import Reporting
+
+/// The configurations of a plan in lines of text.
+package struct PlanTable {
+  /// The table, header first.
+  package let lines: [String]
+
+  private static let header = [
+    "configuration", "spacing (mm)", "patch", "batch", "stages", "features", "GPU", "CPU",
+  ]
+  /// Columns of numbers, which stand to the right.
+  private static let numericColumns: Set<Int> = [3, 4, 6, 7]
+
+  /// Lays out the configurations of a dataset's plans.
+  package init(_ plans: Plans, _ dataset: DatasetDescription) throws {
+    var rows: [[String]] = []
+    for name in plans.configurationNames {
+      let configuration = try plans.configuration(named: name)
+      let gpu = configuration.gpuMemory(
+        classCount: dataset.labels.entries.count, planner: plans.plannerConstants)
+      rows.append([
+        name, configuration.spacing.map(Self.brief).joined(separator: "×"),
+        configuration.patchSize.map(String.init).joined(separator: "×"), "\(configuration.batchSize)",
+        "\(configuration.topology?.stageCount ?? 0)", Self.features(configuration.featuresPerStage),
+        gpu.map(Self.gigabytes) ?? "?", "?",
+      ])
+    }
+    let all = [Self.header] + rows
+    let widths = Self.header.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
+    lines = all.map { row in
+      let cells = row.enumerated().map { column, text in
+        let padding = String(repeating: " ", count: widths[column] - text.count)
+        return Self.numericColumns.contains(column) ? padding + text : text + padding
+      }
+      return ("  " + cells.joined(separator: "  ")).trimmingTrailingSpaces
+    }
+  }
+
+  /// At most three digits after the point.
+  private static func brief(_ value: Double) -> String {
+    let text = String(format: "%.3f", value)
+    let trimmed = text.reversed().drop { $0 == "0" }
+    return String((trimmed.first == "." ? trimmed.dropFirst() : trimmed).reversed())
+  }
+
+  /// The first and the largest number of feature maps.
+  private static func features(_ counts: [Int]) -> String {
+    guard let first = counts.first, let most = counts.max() else { return "?" }
+    return first == most ? "\(first)" : "\(first)-\(most)"
+  }
+
+  private static func gigabytes(_ value: Double) -> String { String(format: "%.1f GB", value) }
+}
+
+extension String {
+  fileprivate var trimmingTrailingSpaces: String { String(reversed().drop { $0 == " " }.reversed()) }
+}
