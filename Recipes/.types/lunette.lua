@@ -111,6 +111,10 @@ function dataset:fingerprint(again) end
 ---@param identifier string the case's identifier, as in ds.cases
 function dataset:case(identifier) end
 
+---Gives the cases that train and those that validate, for every fold.
+---@param arguments { rule?: function, overwrite?: boolean }
+function dataset:splits(arguments) end
+
 ---Spacings, shapes and intensities of a dataset's cases.
 ---@class lunette.fingerprint
 ---@field spacings ((number)[])[] millimetres per case, in the axis order of the files
@@ -144,7 +148,7 @@ function plan:diff(other) end
 ---@param arguments { name: string }
 function plan:derive(arguments) end
 
----Estimates the feature map elements that a configuration's network makes for one patch.
+---Predicts the memory that training a configuration takes.
 ---@param configuration string a configuration's name
 function plan:memory(configuration) end
 

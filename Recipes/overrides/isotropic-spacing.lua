@@ -1,6 +1,6 @@
 -- Purpose: plan for isotropic voxels, as fine as the finest axis, whatever the median spacing is.
 -- Data: the phantom, made in ./lunette-demo; another dataset's number or name as the argument.
--- last line: isotropic: 1\.0 x 1\.0 x 1\.0 mm in place of 1\.5 x 1\.0 x 1\.0
+-- last line: isotropic: 1\.0 x 1\.0 x 1\.0 mm in place of 2\.0 x 1\.0 x 1\.0
 if not arg[1] then lunette.roots{ root="lunette-demo" } end
 local ds = arg[1] and lunette.dataset(tonumber(arg[1]) or arg[1]) or lunette.phantom()
 

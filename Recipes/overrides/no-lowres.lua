@@ -12,9 +12,9 @@ local function names(plan)
 end
 
 -- So little memory that a patch sees a small part of an image.
-local usual = lunette.plan{ dataset=ds, memory_gb=0.05, name="nnUNetPlans_tiny" }
+local usual = lunette.plan{ dataset=ds, memory_gb=0.02, name="nnUNetPlans_tiny" }
 local single = lunette.plan{
-  dataset = ds, memory_gb = 0.05, name = "nnUNetPlans_tiny_single",
+  dataset = ds, memory_gb = 0.02, name = "nnUNetPlans_tiny_single",
   rules = { wants_lowres = function(ctx, default) return false end },
 }
 print(single:why("wants_lowres"))

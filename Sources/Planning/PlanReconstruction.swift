@@ -100,7 +100,9 @@ extension Plans {
     return found
   }
 
-  /// What GPUs have, then every whole number, then small values that only tests plan for. In GB.
+  /// What GPUs have, then every whole number, then small values that only tests plan for.
+  ///
+  /// - Units: GB
   private static let likelyMemoryTargets: [Double] =
     [4, 6, 8, 10, 11, 12, 16, 20, 24, 32, 40, 48, 64, 80] + (1...96).map(Double.init)
     + (1...39).map { Double($0) / 20 }
