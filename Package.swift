@@ -112,6 +112,7 @@ let package = Package(
           "Pipelines", "Training", "Inference", "Augmentation", "Preprocessing", "Planning", "Datasets",
           "Networks",
           "Backends", "Archives", "Volumes", "Tensors", "Reporting",
+          .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ],
         swiftSettings: settings),
       .testTarget(

@@ -34,11 +34,11 @@ function lunette.plan(arguments) end
 function lunette.augmentation(arguments) end
 
 ---Makes a training procedure; every key left out has nnU-Net's value.
----@param arguments { name?: string, epochs?: integer, iterations?: integer, validation_iterations?: integer, initial_lr?: number, weight_decay?: number, momentum?: number, nesterov?: boolean, foreground_fraction?: number, deep_supervision?: boolean, mirror_axes?: (integer)[], clip_norm?: number, save_every?: integer, batch_dice?: boolean, loss?: lunette.loss, augmentation?: lunette.augmentation|function, schedule?: function, observe?: table }
+---@param arguments { name?: string, epochs?: integer, iterations?: integer, validation_iterations?: integer, initial_lr?: number, weight_decay?: number, optimizer?: "sgd"|"adam"|"adamw"|"adan", amsgrad?: boolean, lr_schedule?: "poly"|"cosine", warmup_epochs?: integer, momentum?: number, nesterov?: boolean, foreground_fraction?: number, deep_supervision?: boolean, mirror_axes?: (integer)[], clip_norm?: number, save_every?: integer, batch_dice?: boolean, loss?: lunette.loss, augmentation?: lunette.augmentation|function, schedule?: function, observe?: table }
 function lunette.trainer(arguments) end
 
 ---Trains one fold: preprocesses what is missing, resumes an unfinished run of the same settings, returns a finished one.
----@param arguments { plan: lunette.plan, configuration?: string, fold?: integer|"all", trainer?: lunette.trainer, seed?: integer, precision?: "auto"|"float32", overwrite?: boolean }
+---@param arguments { plan: lunette.plan, configuration?: string, fold?: integer|"all", trainer?: lunette.trainer, seed?: integer, precision?: "auto"|"fp32"|"bf16", overwrite?: boolean }
 function lunette.train(arguments) end
 
 ---Opens a trained model's folder, of this program or of nnU-Net.
@@ -73,8 +73,21 @@ function lunette.network(arguments) end
 ---@param arguments { batch?: boolean, background?: boolean, smoothing?: number }
 function lunette.loss.dice(arguments) end
 
+---Tversky's overlap: Dice with weights of its own for what is predicted too much and too little.
+---@param arguments { alpha?: number, beta?: number, batch?: boolean, background?: boolean, smoothing?: number }
+function lunette.loss.tversky(arguments) end
+
 ---Cross-entropy over labels, or binary cross-entropy over regions.
-function lunette.loss.cross_entropy() end
+---@param arguments { label_smoothing?: number }
+function lunette.loss.cross_entropy(arguments) end
+
+---Cross-entropy over the voxels where it is largest; labels only.
+---@param arguments { percent?: number, label_smoothing?: number }
+function lunette.loss.top_k(arguments) end
+
+---Cross-entropy that counts less where the prediction is already right; labels only.
+---@param arguments { gamma?: number }
+function lunette.loss.focal(arguments) end
 
 ---Spreads a loss over the resolutions of a network.
 ---@param loss lunette.loss the loss of one resolution
@@ -84,6 +97,18 @@ function lunette.loss.deep_supervision(loss, weights) end
 ---Stochastic gradient descent with momentum, as nnU-Net uses it.
 ---@param arguments { parameters: lunette.parameters, lr?: number, momentum?: number, nesterov?: boolean, weight_decay?: number }
 function lunette.optimizer.sgd(arguments) end
+
+---Adam, with decay added to the gradient.
+---@param arguments { parameters: lunette.parameters, lr?: number, weight_decay?: number, amsgrad?: boolean }
+function lunette.optimizer.adam(arguments) end
+
+---Adam with decoupled decay.
+---@param arguments { parameters: lunette.parameters, lr?: number, weight_decay?: number, amsgrad?: boolean }
+function lunette.optimizer.adamw(arguments) end
+
+---Adan: Nesterov momentum from gradient differences.
+---@param arguments { parameters: lunette.parameters, lr?: number, weight_decay?: number }
+function lunette.optimizer.adan(arguments) end
 
 ---Gives the reference of all functions and types as text.
 ---@param format? "markdown"|"stubs" a Markdown page, or LuaCATS stubs for editors
@@ -206,7 +231,7 @@ local draw = {}
 local trainer = {}
 
 ---Makes a new trainer with some keys replaced.
----@param arguments { name?: string, epochs?: integer, iterations?: integer, validation_iterations?: integer, initial_lr?: number, weight_decay?: number, momentum?: number, nesterov?: boolean, foreground_fraction?: number, deep_supervision?: boolean, mirror_axes?: (integer)[], clip_norm?: number, save_every?: integer, batch_dice?: boolean, loss?: lunette.loss, augmentation?: lunette.augmentation|function, schedule?: function, observe?: table }
+---@param arguments { name?: string, epochs?: integer, iterations?: integer, validation_iterations?: integer, initial_lr?: number, weight_decay?: number, optimizer?: "sgd"|"adam"|"adamw"|"adan", amsgrad?: boolean, lr_schedule?: "poly"|"cosine", warmup_epochs?: integer, momentum?: number, nesterov?: boolean, foreground_fraction?: number, deep_supervision?: boolean, mirror_axes?: (integer)[], clip_norm?: number, save_every?: integer, batch_dice?: boolean, loss?: lunette.loss, augmentation?: lunette.augmentation|function, schedule?: function, observe?: table }
 function trainer:derive(arguments) end
 
 ---One trained fold: its log, its folder, and what can be done with it.
@@ -243,7 +268,7 @@ function run:model() end
 local model = {}
 
 ---Predicts one case, or every case of a folder.
----@param arguments { input: string, output?: string, probabilities?: boolean, folds?: (any)[], checkpoint?: "final"|"best"|"latest", mirror?: boolean, step?: number }
+---@param arguments { input: string, output?: string, probabilities?: boolean, folds?: (any)[], checkpoint?: "final"|"best"|"latest", precision?: "fp32"|"bf16", mirror?: boolean, step?: number }
 function model:predict(arguments) end
 
 ---The predicted labels of one case.
@@ -267,7 +292,7 @@ function prediction:show(path) end
 local ensemble = {}
 
 ---Predicts one case, or every case of a folder, with all models.
----@param arguments { input: string, output?: string, folds?: (any)[], checkpoint?: "final"|"best"|"latest", mirror?: boolean, step?: number }
+---@param arguments { input: string, output?: string, folds?: (any)[], checkpoint?: "final"|"best"|"latest", precision?: "fp32"|"bf16", mirror?: boolean, step?: number }
 function ensemble:predict(arguments) end
 
 ---An image or label map with its place in the world; axes are z, y, x.
@@ -355,7 +380,7 @@ function tensor:save(path) end
 local network = {}
 
 ---Computes the logits of every resolution, finest first.
----@param arguments { input: lunette.tensor, gradients?: boolean }|lunette.tensor
+---@param arguments { input: lunette.tensor, gradients?: boolean, precision?: "fp32"|"bf16" }|lunette.tensor
 function network:forward(arguments) end
 
 ---The learnable tensors, for an optimizer.
@@ -383,7 +408,7 @@ function loss_value:item() end
 ---Sends gradients back to the network's parameters.
 function loss_value:backward() end
 
----Stochastic gradient descent with momentum; lr can be set.
+---Changes parameters along their gradients; lr can be set.
 ---@class lunette.optimizer
 ---@field lr number the learning rate
 local optimizer = {}

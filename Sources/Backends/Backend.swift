@@ -43,16 +43,23 @@ package struct NormalizationSettings: Hashable, Sendable {
 
 /// One device's implementation of the engine's operations.
 ///
-/// Activations are in the backend's own layout, parameters and logits in the plain layout.
+/// Activations are in the backend's own layout, parameters and logits in the plain layout. Parameters, their gradients
+/// and the statistics of norms are float32; activations and their gradients have the precision of the network's input,
+/// and every operation answers in its source's precision, adding up in float32.
 package protocol Backend: AnyObject {
   /// For reports: what computes, such as "CPU, oneDNN 2.6.3, AVX-512".
   var name: String { get }
   var pool: TensorPool { get }
 
-  /// A tensor's values in the plain layout (the same tensor if it is plain).
+  /// What activations can be computed in at full speed, float32 first.
+  var supportedPrecisions: [Precision] { get }
+
+  /// A tensor's values as float32 in the plain layout (the same tensor if it is that already).
   func plain(_ tensor: Tensor) -> Tensor
-  /// A plain tensor's values in the layout of activations.
-  func activation(_ tensor: Tensor) -> Tensor
+  /// A tensor's values in the layout of activations.
+  func activation(_ tensor: Tensor, precision: Precision) -> Tensor
+  /// A plain tensor's values in another precision, such as a network's input.
+  func converted(_ tensor: Tensor, to precision: Precision) -> Tensor
 
   /// - Shape: source `[N, C, spatial]`, weight `[O, C, kernel]`, bias `[O]`; result `[N, O, spatial']`.
   func convolve(_ source: Tensor, weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry) throws
@@ -77,11 +84,25 @@ package protocol Backend: AnyObject {
   func normalize(
     _ source: Tensor, scale: Tensor, shift: Tensor, settings: NormalizationSettings
   ) -> (result: Tensor, statistics: NormalizationStatistics)
+  /// The result once more, bit for bit, from the statistics of the first time.
+  func normalize(
+    _ source: Tensor, scale: Tensor, shift: Tensor, statistics: NormalizationStatistics,
+    settings: NormalizationSettings
+  ) -> Tensor
   /// Consumes `gradient`: its buffer may hold the result.
   func normalizationGradients(
     _ gradient: Tensor, source: Tensor, scale: Tensor, shift: Tensor, statistics: NormalizationStatistics,
     settings: NormalizationSettings
   ) -> (source: Tensor, scale: Tensor, shift: Tensor)
+
+  /// `leakyReLU(first + second)`; same shape and layout.
+  func residual(_ first: Tensor, _ second: Tensor, negativeSlope: Float) -> Tensor
+  /// The gradient with respect to either branch, in a buffer of its own.
+  func residualGradient(_ gradient: Tensor, result: Tensor, negativeSlope: Float) -> Tensor
+
+  /// Means over windows of `kernel` voxels that do not overlap; every extent must be a multiple.
+  func averagePool(_ source: Tensor, kernel: [Int]) -> Tensor
+  func averagePoolGradient(_ gradient: Tensor, kernel: [Int]) -> Tensor
 
   /// Channels of `first`, then channels of `second`.
   func concatenate(_ first: Tensor, _ second: Tensor) -> Tensor
@@ -90,9 +111,9 @@ package protocol Backend: AnyObject {
   /// `target += addend`; same shape and layout.
   func add(_ addend: Tensor, into target: Tensor)
 
-  /// Dice and cross-entropy (or their region forms) of plain logits, with the gradient if asked for.
+  /// A sum of losses of the logits, with its gradient (float32, plain) if asked for.
   func segmentationLoss(
-    logits: Tensor, target: SegmentationTarget, terms: SegmentationLossTerms, wantsGradient: Bool
+    logits: Tensor, target: SegmentationTarget, terms: [WeightedLossTerm], wantsGradient: Bool
   ) -> (value: Double, gradient: Tensor?)
 
   /// True positives, false positives and false negatives of hard predictions, per output channel.
@@ -104,32 +125,16 @@ package protocol Backend: AnyObject {
 
   /// The Euclidean norm over several plain tensors.
   func norm(of tensors: [Tensor]) -> Double
-  /// One step of stochastic gradient descent on a parameter, in place; `momentum` holds the running direction.
-  func descend(_ parameter: Tensor, gradient: Tensor, momentum: Tensor, step: DescentStep)
-}
-
-/// Constants of one SGD step.
-package struct DescentStep: Sendable {
-  package var learningRate: Float
-  package var momentum: Float
-  package var weightDecay: Float
-  package var usesNesterov: Bool
-  /// Factor on the gradient, from clipping.
-  package var gradientScale: Float
-  /// Whether this is the first step, which sets the running direction instead of decaying it.
-  package var isFirst: Bool
-
-  package init(
-    learningRate: Float, momentum: Float, weightDecay: Float, usesNesterov: Bool, gradientScale: Float = 1,
-    isFirst: Bool
-  ) {
-    self.learningRate = learningRate
-    self.momentum = momentum
-    self.weightDecay = weightDecay
-    self.usesNesterov = usesNesterov
-    self.gradientScale = gradientScale
-    self.isFirst = isFirst
-  }
+  /// One step of an optimizer on a parameter, in place, together with its state.
+  ///
+  /// - Parameters:
+  ///   - parameter: What is changed.
+  ///   - gradient: The gradient of the loss.
+  ///   - state: One tensor per slot of the rule, updated.
+  ///   - rule: The optimizer.
+  ///   - step: Rate, decay and count.
+  func descend(
+    _ parameter: Tensor, gradient: Tensor, state: [Tensor], rule: OptimizerRule, step: DescentStep)
 }
 
 /// What a network should have said, at one resolution.
@@ -138,27 +143,4 @@ package enum SegmentationTarget {
   case labels([Int16], ignored: Int?)
   /// One 0/1 map per region, `[N, R, V]`; with `hasIgnoreMap` the last map marks voxels that do not count.
   case regions([Int16], hasIgnoreMap: Bool)
-}
-
-/// Weights and constants of the terms of a segmentation loss.
-package struct SegmentationLossTerms: Hashable, Sendable {
-  package var crossEntropyWeight: Float
-  package var diceWeight: Float
-  /// Whether Dice sums run over the batch before the ratio.
-  package var batchDice: Bool
-  /// Whether the first channel takes part in the Dice term.
-  package var includesBackground: Bool
-  package var smoothing: Float
-
-  package init(
-    crossEntropyWeight: Float = 1, diceWeight: Float = 1, batchDice: Bool = false,
-    includesBackground: Bool = false,
-    smoothing: Float = 1e-5
-  ) {
-    self.crossEntropyWeight = crossEntropyWeight
-    self.diceWeight = diceWeight
-    self.batchDice = batchDice
-    self.includesBackground = includesBackground
-    self.smoothing = smoothing
-  }
 }

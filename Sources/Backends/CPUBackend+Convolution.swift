@@ -5,21 +5,24 @@ package import Tensors
 
 extension CPUBackend {
   private func key(
-    _ sourceShape: [Int], _ outputChannelCount: Int, _ geometry: ConvolutionGeometry, plain: Bool, bias: Bool
+    _ sourceShape: [Int], _ outputChannelCount: Int, _ geometry: ConvolutionGeometry, _ precision: Precision,
+    plain: Bool, bias: Bool
   ) -> ConvolutionKey {
     ConvolutionKey(
       sourceShape: sourceShape, outputChannelCount: outputChannelCount, geometry: geometry,
-      sourceIsPlain: plain,
-      hasBias: bias)
+      precision: precision, sourceIsPlain: plain, hasBias: bias)
   }
 
   package func convolve(
     _ source: Tensor, weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry
   ) throws -> Tensor {
     let convolution = try convolution(
-      key(source.shape, weight.shape[0], geometry, plain: source.layout == .plain, bias: bias != nil))
+      key(
+        source.shape, weight.shape[0], geometry, source.precision, plain: source.layout == .plain,
+        bias: bias != nil))
     let result = makeActivation(
-      [source.batchCount, weight.shape[0]] + geometry.outputShape(for: source.spatialShape))
+      [source.batchCount, weight.shape[0]] + geometry.outputShape(for: source.spatialShape),
+      source.precision)
     try convolution.run(source: source, weight: weight, bias: bias, into: result, pool: pool)
     return result
   }
@@ -27,8 +30,9 @@ extension CPUBackend {
   package func convolutionSourceGradient(
     _ gradient: Tensor, weight: Tensor, sourceShape: [Int], geometry: ConvolutionGeometry
   ) throws -> Tensor {
-    let convolution = try convolution(key(sourceShape, weight.shape[0], geometry, plain: false, bias: false))
-    let source = makeActivation(sourceShape)
+    let convolution = try convolution(
+      key(sourceShape, weight.shape[0], geometry, gradient.precision, plain: false, bias: false))
+    let source = makeActivation(sourceShape, gradient.precision)
     try convolution.runSourceGradient(gradient, weight: weight, into: source, pool: pool)
     return source
   }
@@ -37,7 +41,9 @@ extension CPUBackend {
     _ gradient: Tensor, source: Tensor, weightShape: [Int], geometry: ConvolutionGeometry, wantsBias: Bool
   ) throws -> (weight: Tensor, bias: Tensor?) {
     let convolution = try convolution(
-      key(source.shape, weightShape[0], geometry, plain: source.layout == .plain, bias: wantsBias))
+      key(
+        source.shape, weightShape[0], geometry, gradient.precision, plain: source.layout == .plain,
+        bias: wantsBias))
     let weight = Tensor(uninitialized: weightShape, pool: pool)
     let bias = wantsBias ? Tensor(uninitialized: [weightShape[0]], pool: pool) : nil
     try convolution.runWeightGradient(gradient, source: source, into: weight, bias: bias, pool: pool)
@@ -65,13 +71,13 @@ extension CPUBackend {
       source, weight: offsetsAsChannels(weight, offsetCount: offsetCount), bias: nil,
       geometry: pointwise(stride.count))
     let result = makeActivation(
-      [source.batchCount, outputChannelCount] + zip(source.spatialShape, stride).map { $0 * $1 })
+      [source.batchCount, outputChannelCount] + zip(source.spatialShape, stride).map { $0 * $1 },
+      source.precision)
     let paddedBias = padded1D(bias, to: padded)
     defer { withExtendedLifetime((deep, paddedBias)) {} }
     nnk_depth_to_space(
-      deep.floats, result.floats, paddedBias.floats, source.batchCount, blocks(outputChannelCount), extent,
-      kernel,
-      Int32(block))
+      deep.storage.pointer, result.storage.pointer, source.kernelType, paddedBias.floats, source.batchCount,
+      blocks(outputChannelCount), extent, kernel, Int32(block))
     return result
   }
 
@@ -81,10 +87,11 @@ extension CPUBackend {
     let outputChannelCount = weight.shape[1]
     let (extent, kernel, offsetCount) = space(source.shape, stride)
     let padded = blocks(outputChannelCount) * block
-    let deep = makeActivation([source.batchCount, offsetCount * padded] + source.spatialShape)
+    let deep = makeActivation(
+      [source.batchCount, offsetCount * padded] + source.spatialShape, gradient.precision)
     nnk_space_to_depth(
-      gradient.floats, deep.floats, source.batchCount, blocks(outputChannelCount), extent, kernel,
-      Int32(block))
+      gradient.storage.pointer, deep.storage.pointer, gradient.kernelType, source.batchCount,
+      blocks(outputChannelCount), extent, kernel, Int32(block))
     let wide = offsetsAsChannels(weight, offsetCount: offsetCount)
     let geometry = pointwise(stride.count)
     let sourceGradient = try convolutionSourceGradient(
@@ -94,8 +101,8 @@ extension CPUBackend {
     ).weight
     let sums = Tensor(uninitialized: [padded], pool: pool)
     nnk_channel_sums(
-      gradient.floats, sums.floats, gradient.batchCount, blocks(outputChannelCount), gradient.voxelCount,
-      Int32(block))
+      gradient.storage.pointer, gradient.kernelType, sums.floats, gradient.batchCount,
+      blocks(outputChannelCount), gradient.voxelCount, Int32(block))
     return (
       sourceGradient, channelsAsOffsets(wideGradient, like: weight, offsetCount: offsetCount),
       truncated1D(sums, to: outputChannelCount)

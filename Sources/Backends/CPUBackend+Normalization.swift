@@ -7,32 +7,50 @@ extension CPUBackend {
   package func normalize(
     _ source: Tensor, scale: Tensor, shift: Tensor, settings: NormalizationSettings
   ) -> (result: Tensor, statistics: NormalizationStatistics) {
-    let source = activation(source)
+    let source = activation(source, precision: source.precision)
     let padded = blocks(source.channelCount) * block
-    let result = makeActivation(source.shape)
+    let result = makeActivation(source.shape, source.precision)
     let mean = Tensor(uninitialized: [source.batchCount, padded], pool: pool)
     let reciprocal = Tensor(uninitialized: [source.batchCount, padded], pool: pool)
     let (paddedScale, paddedShift) = (padded1D(scale, to: padded), padded1D(shift, to: padded))
     defer { withExtendedLifetime((source, paddedScale, paddedShift)) {} }
     nnk_norm_forward(
-      source.floats, result.floats, mean.floats, reciprocal.floats, paddedScale.floats, paddedShift.floats,
+      source.storage.pointer, result.storage.pointer, source.kernelType, mean.floats, reciprocal.floats,
+      paddedScale.floats, paddedShift.floats,
       source.batchCount, blocks(source.channelCount), source.voxelCount,
       Int32(block), settings.epsilon, settings.negativeSlope)
     return (result, NormalizationStatistics(mean: mean, reciprocalDeviation: reciprocal))
+  }
+
+  package func normalize(
+    _ source: Tensor, scale: Tensor, shift: Tensor, statistics: NormalizationStatistics,
+    settings: NormalizationSettings
+  ) -> Tensor {
+    let source = activation(source, precision: source.precision)
+    let padded = blocks(source.channelCount) * block
+    let result = makeActivation(source.shape, source.precision)
+    let (paddedScale, paddedShift) = (padded1D(scale, to: padded), padded1D(shift, to: padded))
+    defer { withExtendedLifetime((source, paddedScale, paddedShift)) {} }
+    nnk_norm_apply(
+      source.storage.pointer, result.storage.pointer, source.kernelType, statistics.mean.floats,
+      statistics.reciprocalDeviation.floats, paddedScale.floats, paddedShift.floats,
+      source.batchCount, blocks(source.channelCount), source.voxelCount, Int32(block), settings.negativeSlope)
+    return result
   }
 
   package func normalizationGradients(
     _ gradient: Tensor, source: Tensor, scale: Tensor, shift: Tensor, statistics: NormalizationStatistics,
     settings: NormalizationSettings
   ) -> (source: Tensor, scale: Tensor, shift: Tensor) {
-    let source = activation(source)
+    let source = activation(source, precision: source.precision)
     let padded = blocks(source.channelCount) * block
     let scaleParts = Tensor(uninitialized: [source.batchCount, padded], pool: pool)
     let shiftParts = Tensor(uninitialized: [source.batchCount, padded], pool: pool)
     let (paddedScale, paddedShift) = (padded1D(scale, to: padded), padded1D(shift, to: padded))
     defer { withExtendedLifetime((source, paddedScale, paddedShift)) {} }
     nnk_norm_backward(
-      source.floats, gradient.floats, gradient.floats, statistics.mean.floats,
+      source.storage.pointer, gradient.storage.pointer, gradient.storage.pointer, source.kernelType,
+      statistics.mean.floats,
       statistics.reciprocalDeviation.floats,
       paddedScale.floats, paddedShift.floats, scaleParts.floats,
       shiftParts.floats,

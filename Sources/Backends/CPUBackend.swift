@@ -37,25 +37,48 @@ package final class CPUBackend: Backend {
 
   var layout: TensorLayout { .channelBlocked(block) }
 
-  func makeActivation(_ shape: [Int]) -> Tensor { Tensor(uninitialized: shape, layout: layout, pool: pool) }
+  func makeActivation(_ shape: [Int], _ precision: Precision) -> Tensor {
+    Tensor(uninitialized: shape, precision: precision, layout: layout, pool: pool)
+  }
 
   /// Blocks of channels that hold `channelCount` channels.
   func blocks(_ channelCount: Int) -> Int { (channelCount + block - 1) / block }
 
   package func plain(_ tensor: Tensor) -> Tensor {
-    if tensor.layout == .plain { return tensor }
+    if tensor.layout == .plain, tensor.precision == .float32 { return tensor }
     let result = Tensor(uninitialized: tensor.shape, pool: pool)
-    nnk_blocked_to_plain(
-      tensor.floats, result.floats, tensor.batchCount, tensor.channelCount, tensor.voxelCount, Int32(block))
+    if tensor.layout == .plain {
+      nnk_to_float32(tensor.storage.pointer, result.floats, tensor.count)
+    } else {
+      nnk_blocked_to_plain(
+        tensor.storage.pointer, tensor.kernelType, result.floats, tensor.batchCount, tensor.channelCount,
+        tensor.voxelCount, Int32(block))
+    }
     return result
   }
 
-  package func activation(_ tensor: Tensor) -> Tensor {
-    if tensor.layout != .plain { return tensor }
-    let result = makeActivation(tensor.shape)
+  package func activation(_ tensor: Tensor, precision: Precision) -> Tensor {
+    if tensor.layout != .plain, tensor.precision == precision { return tensor }
+    let source = plain(tensor)
+    defer { withExtendedLifetime(source) {} }
+    let result = makeActivation(tensor.shape, precision)
     nnk_plain_to_blocked(
-      tensor.floats, result.floats, tensor.batchCount, tensor.channelCount, tensor.voxelCount, Int32(block))
+      source.floats, result.storage.pointer, result.kernelType, tensor.batchCount, tensor.channelCount,
+      tensor.voxelCount, Int32(block))
     return result
+  }
+
+  package func converted(_ tensor: Tensor, to precision: Precision) -> Tensor {
+    if tensor.precision == precision { return tensor }
+    precondition(tensor.layout == .plain, "only plain tensors change their precision in place")
+    if precision == .float32 { return plain(tensor) }
+    let result = Tensor(uninitialized: tensor.shape, precision: precision, pool: pool)
+    nnk_to_bfloat16(tensor.floats, result.storage.pointer, tensor.count)
+    return result
+  }
+
+  package var supportedPrecisions: [Precision] {
+    nnk_cpu_has_avx512_bf16() != 0 ? [.float32, .bfloat16] : [.float32]
   }
 
   /// The compiled convolution of a shape.
@@ -77,20 +100,23 @@ package final class CPUBackend: Backend {
 
   package func add(_ addend: Tensor, into target: Tensor) {
     precondition(
-      addend.shape == target.shape && addend.layout == target.layout, "sums need equal shapes and layouts")
-    nnk_add_into(target.floats, addend.floats, target.storedCount)
+      addend.shape == target.shape && addend.layout == target.layout && addend.precision == target.precision,
+      "sums need equal shapes, layouts and precisions")
+    nnk_add_into(
+      target.storage.pointer, addend.storage.pointer, target.kernelType, target.storedCount)
   }
 
   package func concatenate(_ first: Tensor, _ second: Tensor) -> Tensor {
     precondition(
-      first.spatialShape == second.spatialShape, "concatenation of \(first.shape) and \(second.shape)")
+      first.spatialShape == second.spatialShape && first.precision == second.precision,
+      "concatenation of \(first.precision) \(first.shape) and \(second.precision) \(second.shape)")
     var shape = first.shape
     shape[1] += second.shape[1]
     guard first.channelCount % block == 0 else { return concatenatePlain(first, second, shape) }
-    let result = makeActivation(shape)
+    let result = makeActivation(shape, first.precision)
     nnk_concatenate(
-      first.floats, second.floats, result.floats, shape[0], first.storedCount / shape[0],
-      second.storedCount / shape[0])
+      first.storage.pointer, second.storage.pointer, result.storage.pointer, shape[0],
+      first.storedByteCount / shape[0], second.storedByteCount / shape[0])
     return result
   }
 
@@ -99,11 +125,11 @@ package final class CPUBackend: Backend {
     shapes.0[1] = firstChannelCount
     shapes.1[1] -= firstChannelCount
     guard firstChannelCount % block == 0 else { return splitPlain(tensor, shapes.0, shapes.1) }
-    let parts = (makeActivation(shapes.0), makeActivation(shapes.1))
+    let parts = (makeActivation(shapes.0, tensor.precision), makeActivation(shapes.1, tensor.precision))
     let batch = tensor.batchCount
     nnk_split(
-      tensor.floats, parts.0.floats, parts.1.floats, batch, parts.0.storedCount / batch,
-      parts.1.storedCount / batch)
+      tensor.storage.pointer, parts.0.storage.pointer, parts.1.storage.pointer, batch,
+      parts.0.storedByteCount / batch, parts.1.storedByteCount / batch)
     return parts
   }
 
@@ -112,8 +138,10 @@ package final class CPUBackend: Backend {
     let (a, b) = (plain(first), plain(second))
     defer { withExtendedLifetime((a, b)) {} }
     let result = Tensor(uninitialized: shape, pool: pool)
-    nnk_concatenate(a.floats, b.floats, result.floats, shape[0], a.count / shape[0], b.count / shape[0])
-    return activation(result)
+    nnk_concatenate(
+      a.floats, b.floats, result.floats, shape[0], a.storedByteCount / shape[0],
+      b.storedByteCount / shape[0])
+    return activation(result, precision: first.precision)
   }
 
   private func splitPlain(_ tensor: Tensor, _ first: [Int], _ second: [Int]) -> (
@@ -124,18 +152,15 @@ package final class CPUBackend: Backend {
     let parts = (Tensor(uninitialized: first, pool: pool), Tensor(uninitialized: second, pool: pool))
     let batch = tensor.batchCount
     nnk_split(
-      whole.floats, parts.0.floats, parts.1.floats, batch, parts.0.count / batch, parts.1.count / batch)
-    return (activation(parts.0), activation(parts.1))
+      whole.floats, parts.0.floats, parts.1.floats, batch, parts.0.storedByteCount / batch,
+      parts.1.storedByteCount / batch)
+    return (
+      activation(parts.0, precision: tensor.precision), activation(parts.1, precision: tensor.precision)
+    )
   }
+}
 
-  package func norm(of tensors: [Tensor]) -> Double {
-    tensors.reduce(0) { $0 + nnk_sum_of_squares($1.floats, $1.storedCount) }.squareRoot()
-  }
-
-  package func descend(_ parameter: Tensor, gradient: Tensor, momentum: Tensor, step: DescentStep) {
-    nnk_sgd(
-      parameter.floats, gradient.floats, momentum.floats, parameter.count, step.learningRate, step.momentum,
-      step.weightDecay, step.gradientScale, step.usesNesterov ? 1 : 0, step.isFirst ? 1 : 0)
-    parameter.storage.version += 1
-  }
+extension Tensor {
+  /// The precision as the kernels name it.
+  var kernelType: nnk_type { precision == .float32 ? NNK_FLOAT32 : NNK_BFLOAT16 }
 }

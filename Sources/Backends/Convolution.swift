@@ -8,6 +8,8 @@ struct ConvolutionKey: Hashable {
   var sourceShape: [Int]
   var outputChannelCount: Int
   var geometry: ConvolutionGeometry
+  /// Of source and result; weights and bias are float32 to the caller.
+  var precision: Precision
   var sourceIsPlain: Bool
   var hasBias: Bool
 }
@@ -18,7 +20,9 @@ final class Convolution {
   private let context: OneDNNEngine
   private let source: MemoryDescriptor
   private let result: MemoryDescriptor
+  /// The weight in whatever layout oneDNN prefers, and its gradient, which is float32 always.
   private let anyWeight: MemoryDescriptor
+  private let anyWeightGradient: MemoryDescriptor
   private let plainWeight: MemoryDescriptor
   private let bias: MemoryDescriptor
   /// Weight extents as oneDNN sees them: whole blocks of channels, because its fast implementations want nothing else.
@@ -34,14 +38,16 @@ final class Convolution {
     func wholeBlocks(_ count: Int) -> Int { (count + block - 1) / block * block }
     let inputCount = key.sourceIsPlain ? key.sourceShape[1] : wholeBlocks(key.sourceShape[1])
     paddedShape = [wholeBlocks(key.outputChannelCount), inputCount] + key.geometry.kernel
+    let type = key.precision == .float32 ? dnnl_f32 : dnnl_bf16
     source = try MemoryDescriptor(
       shape: [key.sourceShape[0], inputCount] + key.sourceShape.dropFirst(2),
-      tag: key.sourceIsPlain ? plainTag(rank + 2) : blockedTag(rank + 2, block))
+      tag: key.sourceIsPlain ? plainTag(rank + 2) : blockedTag(rank + 2, block), type: type)
     let resultShape =
       [key.sourceShape[0], paddedShape[0]]
       + key.geometry.outputShape(for: Array(key.sourceShape.dropFirst(2)))
-    result = try MemoryDescriptor(shape: resultShape, tag: blockedTag(rank + 2, block))
-    anyWeight = try MemoryDescriptor(shape: paddedShape, tag: dnnl_format_tag_any)
+    result = try MemoryDescriptor(shape: resultShape, tag: blockedTag(rank + 2, block), type: type)
+    anyWeight = try MemoryDescriptor(shape: paddedShape, tag: dnnl_format_tag_any, type: type)
+    anyWeightGradient = try MemoryDescriptor(shape: paddedShape, tag: dnnl_format_tag_any)
     plainWeight = try MemoryDescriptor(shape: paddedShape, tag: plainTag(rank + 2))
     bias = try MemoryDescriptor(shape: [paddedShape[0]], tag: dnnl_a)
   }
@@ -191,7 +197,9 @@ final class Convolution {
 
   private func makeWeightGradient() throws -> Primitive {
     var operation = dnnl_convolution_desc_t()
-    var (source, weight, bias, result) = (self.source.raw, anyWeight.raw, self.bias.raw, self.result.raw)
+    var (source, weight, bias, result) = (
+      self.source.raw, anyWeightGradient.raw, self.bias.raw, self.result.raw
+    )
     let (stride, padding) = (key.geometry.stride.map(Int64.init), key.geometry.padding.map(Int64.init))
     let status = withUnsafePointer(to: &bias) { bias in
       dnnl_convolution_backward_weights_desc_init(

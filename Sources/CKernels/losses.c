@@ -7,7 +7,7 @@
 enum { NNK_TILE = 1024 };
 
 typedef struct {
-  const float *x, *a, *b;
+  const float *x, *a, *b, *weight, *tilt;
   const int16_t *labels;
   float *y;
   double *sums;    // [tiles][...]
@@ -130,8 +130,15 @@ NNK_CLONES static void gradient_tile(ptrdiff_t index, void *context) {
   const int16_t *labels = j->labels + n * j->voxels + start;
   float *dx = j->y + n * j->channels * j->voxels + start;
   const float *a = j->a + n * j->channels, *b = j->b + n * j->channels;
-  float dot[NNK_TILE];
-  for (ptrdiff_t v = 0; v < length; ++v) dot[v] = 0;
+  const float *weight = j->weight ? j->weight + n * j->voxels + start : 0;
+  const float *tilt = j->tilt ? j->tilt + n * j->voxels + start : 0;
+  const float uniform = 1.0f / (float)j->channels;
+  float dot[NNK_TILE], pull[NNK_TILE], push[NNK_TILE];
+  for (ptrdiff_t v = 0; v < length; ++v) {
+    dot[v] = 0;
+    pull[v] = weight ? weight[v] : j->scale;
+    push[v] = tilt ? tilt[v] : 0.0f;
+  }
   for (ptrdiff_t c = 0; c < j->channels; ++c)
     for (ptrdiff_t v = 0; v < length; ++v) {
       float g = b[c] + (labels[v] == c ? a[c] : 0.0f);
@@ -142,14 +149,16 @@ NNK_CLONES static void gradient_tile(ptrdiff_t index, void *context) {
       float y = labels[v] == c ? 1.0f : 0.0f;
       float probability = p[c * j->voxels + v];
       float g = b[c] + y * a[c];
-      float value = probability * (g - dot[v]) + j->scale * (probability - y);
+      float value = probability * (g - dot[v]) + pull[v] * (probability - y) + push[v] * (y - uniform);
       dx[c * j->voxels + v] += labels[v] == j->ignored ? 0.0f : value;
     }
 }
 
 void nnk_softmax_loss_gradient(const float *p, const int16_t *labels, float *dx, ptrdiff_t samples, ptrdiff_t channels,
-                               ptrdiff_t voxels, int ignored, float ce_scale, const float *a, const float *b) {
+                               ptrdiff_t voxels, int ignored, float ce_scale, const float *weight, const float *tilt,
+                               const float *a, const float *b) {
   nnk_loss job = {.x = p, .labels = labels, .y = dx, .channels = channels, .voxels = voxels,
-                  .tiles = tile_count(voxels), .ignored = ignored, .scale = ce_scale, .a = a, .b = b};
+                  .tiles = tile_count(voxels), .ignored = ignored, .scale = ce_scale, .weight = weight, .tilt = tilt,
+                  .a = a, .b = b};
   nnk_parallel(samples * job.tiles, gradient_tile, &job);
 }

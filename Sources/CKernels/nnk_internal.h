@@ -1,9 +1,34 @@
 // Shared by the kernel files: per-CPU versions and small vector mathematics.
 #pragma once
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #define NNK_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #define NNK_INLINE static inline __attribute__((always_inline))
+
+NNK_INLINE ptrdiff_t nnk_size(const int type) { return type == 0 ? 4 : 2; }
+
+// Elements of activations: computed as float whatever they are stored as. `type` is a constant where this is inlined.
+NNK_INLINE float nnk_load(const void *p, ptrdiff_t i, const int type) {
+  if (type == 0) return ((const float *)p)[i];
+  uint32_t bits = (uint32_t)((const uint16_t *)p)[i] << 16;
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+// Rounds to nearest even; what is not a number stays one.
+NNK_INLINE void nnk_store(void *p, ptrdiff_t i, float value, const int type) {
+  if (type == 0) {
+    ((float *)p)[i] = value;
+    return;
+  }
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  ((uint16_t *)p)[i] = (uint16_t)(value == value ? rounded : 0x7fc0u);
+}
 
 // exp(x) by 2^n * p(r), relative error under 2e-7 on [-87, 88]; below that 0-ish, above that large. Vectorises.
 NNK_INLINE float nnk_expf(float x) {

@@ -4,28 +4,48 @@
 #include "nnk_internal.h"
 
 typedef struct {
-  const float *x, *dy, *gamma, *beta;
-  float *y, *mean, *rstd, *dgamma, *dbeta;
+  const void *x, *dy;
+  void *y;
+  const float *gamma, *beta;
+  float *mean, *rstd, *dgamma, *dbeta;
   ptrdiff_t blocks, voxels;
-  int block;
+  int block, type;
   float eps, slope;
 } nnk_norm;
 
 // Sums run in float over short runs and in double over runs, so that millions of voxels keep six digits.
 enum { NNK_RUN = 256 };
 
-NNK_INLINE void norm_forward_lanes(const nnk_norm *j, ptrdiff_t plane, const int B) {
-  const float *x = j->x + plane * j->voxels * B;
-  float *y = j->y + plane * j->voxels * B;
+// From the statistics as they are stored, so that a second application gives the same bits.
+NNK_INLINE void norm_apply_lanes(const nnk_norm *j, ptrdiff_t plane, const int B, const int type) {
+  const char *x = (const char *)j->x + plane * j->voxels * B * nnk_size(type);
+  char *y = (char *)j->y + plane * j->voxels * B * nnk_size(type);
+  ptrdiff_t channel = (plane % j->blocks) * B;
+  float a[16], b[16];
+  for (int l = 0; l < B; ++l) {
+    double scale = (double)j->gamma[channel + l] * j->rstd[plane * B + l];
+    a[l] = (float)scale;
+    b[l] = (float)(j->beta[channel + l] - j->mean[plane * B + l] * scale);
+  }
+  const float slope = j->slope;
+  for (ptrdiff_t v = 0; v < j->voxels; ++v)
+    for (int l = 0; l < B; ++l) {
+      float z = nnk_load(x, v * B + l, type) * a[l] + b[l];
+      nnk_store(y, v * B + l, z > 0 ? z : z * slope, type);
+    }
+}
+
+NNK_INLINE void norm_forward_lanes(const nnk_norm *j, ptrdiff_t plane, const int B, const int type) {
+  const char *x = (const char *)j->x + plane * j->voxels * B * nnk_size(type);
   double sum[16] = {0}, square[16] = {0};
   float shift[16];
-  for (int l = 0; l < B; ++l) shift[l] = x[l];
+  for (int l = 0; l < B; ++l) shift[l] = nnk_load(x, l, type);
   for (ptrdiff_t start = 0; start < j->voxels; start += NNK_RUN) {
     ptrdiff_t end = start + NNK_RUN < j->voxels ? start + NNK_RUN : j->voxels;
     float s[16] = {0}, q[16] = {0};
     for (ptrdiff_t v = start; v < end; ++v)
       for (int l = 0; l < B; ++l) {
-        float d = x[v * B + l] - shift[l];
+        float d = nnk_load(x, v * B + l, type) - shift[l];
         s[l] += d;
         q[l] += d * d;
       }
@@ -34,45 +54,47 @@ NNK_INLINE void norm_forward_lanes(const nnk_norm *j, ptrdiff_t plane, const int
       square[l] += q[l];
     }
   }
-  ptrdiff_t channel = (plane % j->blocks) * B;
-  float a[16], b[16];
   for (int l = 0; l < B; ++l) {
     double mean = sum[l] / (double)j->voxels;
     double variance = square[l] / (double)j->voxels - mean * mean;
-    double rstd = 1.0 / sqrt((variance > 0 ? variance : 0) + (double)j->eps);
-    double centre = mean + shift[l];
-    j->mean[plane * B + l] = (float)centre;
-    j->rstd[plane * B + l] = (float)rstd;
-    a[l] = (float)(j->gamma[channel + l] * rstd);
-    b[l] = (float)(j->beta[channel + l] - centre * j->gamma[channel + l] * rstd);
+    j->mean[plane * B + l] = (float)(mean + shift[l]);
+    j->rstd[plane * B + l] = (float)(1.0 / sqrt((variance > 0 ? variance : 0) + (double)j->eps));
   }
-  const float slope = j->slope;
-  for (ptrdiff_t v = 0; v < j->voxels; ++v)
-    for (int l = 0; l < B; ++l) {
-      float z = x[v * B + l] * a[l] + b[l];
-      y[v * B + l] = z > 0 ? z : z * slope;
-    }
+  norm_apply_lanes(j, plane, B, type);
 }
 
-NNK_CLONES static void norm_forward_16(const nnk_norm *j, ptrdiff_t plane) { norm_forward_lanes(j, plane, 16); }
-NNK_CLONES static void norm_forward_8(const nnk_norm *j, ptrdiff_t plane) { norm_forward_lanes(j, plane, 8); }
+// A body per block size and type, so that the loops over lanes and the loads are compiled for each.
+#define NNK_NORM(NAME)                                                                                           \
+  NNK_CLONES static void NAME##_16f(const nnk_norm *j, ptrdiff_t i) { NAME##_lanes(j, i, 16, NNK_FLOAT32); }     \
+  NNK_CLONES static void NAME##_16h(const nnk_norm *j, ptrdiff_t i) { NAME##_lanes(j, i, 16, NNK_BFLOAT16); }    \
+  NNK_CLONES static void NAME##_8f(const nnk_norm *j, ptrdiff_t i) { NAME##_lanes(j, i, 8, NNK_FLOAT32); }       \
+  NNK_CLONES static void NAME##_8h(const nnk_norm *j, ptrdiff_t i) { NAME##_lanes(j, i, 8, NNK_BFLOAT16); }      \
+  static void NAME##_plane(ptrdiff_t i, void *context) {                                                         \
+    const nnk_norm *j = context;                                                                                 \
+    if (j->type == NNK_FLOAT32) (j->block == 16 ? NAME##_16f : NAME##_8f)(j, i);                                 \
+    else (j->block == 16 ? NAME##_16h : NAME##_8h)(j, i);                                                        \
+  }
+NNK_NORM(norm_apply)
+NNK_NORM(norm_forward)
 
-static void norm_forward_plane(ptrdiff_t plane, void *context) {
-  const nnk_norm *j = context;
-  if (j->block == 16) norm_forward_16(j, plane); else norm_forward_8(j, plane);
-}
-
-void nnk_norm_forward(const float *x, float *y, float *mean, float *rstd, const float *gamma, const float *beta,
+void nnk_norm_forward(const void *x, void *y, nnk_type type, float *mean, float *rstd, const float *gamma, const float *beta,
                       ptrdiff_t samples, ptrdiff_t blocks, ptrdiff_t voxels, int block, float eps, float slope) {
   nnk_norm job = {.x = x, .y = y, .mean = mean, .rstd = rstd, .gamma = gamma, .beta = beta, .blocks = blocks,
-                  .voxels = voxels, .block = block, .eps = eps, .slope = slope};
+                  .voxels = voxels, .block = block, .type = type, .eps = eps, .slope = slope};
   nnk_parallel(samples * blocks, norm_forward_plane, &job);
 }
 
-NNK_INLINE void norm_backward_lanes(const nnk_norm *j, ptrdiff_t plane, const int B) {
-  const float *x = j->x + plane * j->voxels * B;
-  const float *dy = j->dy + plane * j->voxels * B;
-  float *dx = j->y + plane * j->voxels * B;
+void nnk_norm_apply(const void *x, void *y, nnk_type type, const float *mean, const float *rstd, const float *gamma,
+                    const float *beta, ptrdiff_t samples, ptrdiff_t blocks, ptrdiff_t voxels, int block, float slope) {
+  nnk_norm job = {.x = x, .y = y, .mean = (float *)mean, .rstd = (float *)rstd, .gamma = gamma, .beta = beta,
+                  .blocks = blocks, .voxels = voxels, .block = block, .type = type, .slope = slope};
+  nnk_parallel(samples * blocks, norm_apply_plane, &job);
+}
+
+NNK_INLINE void norm_backward_lanes(const nnk_norm *j, ptrdiff_t plane, const int B, const int type) {
+  const ptrdiff_t offset = plane * j->voxels * B * nnk_size(type);
+  const char *x = (const char *)j->x + offset, *dy = (const char *)j->dy + offset;
+  char *dx = (char *)j->y + offset;
   ptrdiff_t channel = (plane % j->blocks) * B;
   float mean[16], rstd[16], gamma[16], beta[16];
   double sum[16] = {0}, dot[16] = {0};
@@ -88,8 +110,8 @@ NNK_INLINE void norm_backward_lanes(const nnk_norm *j, ptrdiff_t plane, const in
     float s[16] = {0}, q[16] = {0};
     for (ptrdiff_t v = start; v < end; ++v)
       for (int l = 0; l < B; ++l) {
-        float h = (x[v * B + l] - mean[l]) * rstd[l];
-        float g = dy[v * B + l];
+        float h = (nnk_load(x, v * B + l, type) - mean[l]) * rstd[l];
+        float g = nnk_load(dy, v * B + l, type);
         g = h * gamma[l] + beta[l] > 0 ? g : g * slope;
         s[l] += g;
         q[l] += g * h;
@@ -109,26 +131,20 @@ NNK_INLINE void norm_backward_lanes(const nnk_norm *j, ptrdiff_t plane, const in
   }
   for (ptrdiff_t v = 0; v < j->voxels; ++v)
     for (int l = 0; l < B; ++l) {
-      float h = (x[v * B + l] - mean[l]) * rstd[l];
-      float g = dy[v * B + l];
+      float h = (nnk_load(x, v * B + l, type) - mean[l]) * rstd[l];
+      float g = nnk_load(dy, v * B + l, type);
       g = h * gamma[l] + beta[l] > 0 ? g : g * slope;
-      dx[v * B + l] = scale[l] * (g - centre[l] - h * tilt[l]);
+      nnk_store(dx, v * B + l, scale[l] * (g - centre[l] - h * tilt[l]), type);
     }
 }
 
-NNK_CLONES static void norm_backward_16(const nnk_norm *j, ptrdiff_t plane) { norm_backward_lanes(j, plane, 16); }
-NNK_CLONES static void norm_backward_8(const nnk_norm *j, ptrdiff_t plane) { norm_backward_lanes(j, plane, 8); }
+NNK_NORM(norm_backward)
 
-static void norm_backward_plane(ptrdiff_t plane, void *context) {
-  const nnk_norm *j = context;
-  if (j->block == 16) norm_backward_16(j, plane); else norm_backward_8(j, plane);
-}
-
-void nnk_norm_backward(const float *x, const float *dy, float *dx, const float *mean, const float *rstd,
+void nnk_norm_backward(const void *x, const void *dy, void *dx, nnk_type type, const float *mean, const float *rstd,
                        const float *gamma, const float *beta, float *dgamma_parts, float *dbeta_parts,
                        ptrdiff_t samples, ptrdiff_t blocks, ptrdiff_t voxels, int block, float slope) {
   nnk_norm job = {.x = x, .dy = dy, .y = dx, .mean = (float *)mean, .rstd = (float *)rstd, .gamma = gamma,
                   .beta = beta, .dgamma = dgamma_parts, .dbeta = dbeta_parts, .blocks = blocks, .voxels = voxels,
-                  .block = block, .slope = slope};
+                  .block = block, .type = type, .slope = slope};
   nnk_parallel(samples * blocks, norm_backward_plane, &job);
 }

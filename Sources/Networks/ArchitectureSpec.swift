@@ -1,6 +1,7 @@
 // A network's shape as nnU-Net's plans state it: `network_class_name` and `arch_kwargs`.
 
 package import Archives
+package import Backends
 package import Reporting
 
 /// The architecture block of a plans file, checked and typed.
@@ -8,6 +9,10 @@ package struct ArchitectureSpec: Sendable, Equatable {
   /// The network families that can be built.
   package enum Family: String, Sendable, CaseIterable {
     case plainConvUNet = "PlainConvUNet"
+    case residualEncoderUNet = "ResidualEncoderUNet"
+
+    /// The key that says how deep every stage of the encoder is.
+    fileprivate var depthKey: String { self == .plainConvUNet ? "n_conv_per_stage" : "n_blocks_per_stage" }
   }
 
   package var family: Family
@@ -15,8 +20,11 @@ package struct ArchitectureSpec: Sendable, Equatable {
   /// One kernel per stage, one number per spatial axis.
   package var kernelSizes: [[Int]]
   package var strides: [[Int]]
-  package var convolutionsPerStage: [Int]
+  /// Convolutions, or residual blocks, of every stage of the encoder.
+  package var blocksPerStage: [Int]
   package var decoderConvolutionsPerStage: [Int]
+  /// Whether the convolutions before a norm have a bias.
+  package var hasConvolutionBias: Bool
   /// Epsilon of instance norm.
   package var normEpsilon: Double
   /// Slope of leaky ReLU for negative values.
@@ -25,6 +33,11 @@ package struct ArchitectureSpec: Sendable, Equatable {
   package var stageCount: Int { featuresPerStage.count }
   /// 2 or 3.
   package var dimensionCount: Int { kernelSizes[0].count }
+
+  /// The norm and activation behind every convolution.
+  package var normalization: NormalizationSettings {
+    NormalizationSettings(epsilon: Float(normEpsilon), negativeSlope: Float(negativeSlope))
+  }
 
   /// Reads the block; `source` names the file in errors.
   package init(_ json: JSON, source: String) throws(Diagnostic) {
@@ -42,9 +55,10 @@ package struct ArchitectureSpec: Sendable, Equatable {
     let count = featuresPerStage.count
     kernelSizes = try reader.lists("kernel_sizes", in: arguments, count: count)
     strides = try reader.lists("strides", in: arguments, count: count)
-    convolutionsPerStage = try reader.integers("n_conv_per_stage", in: arguments, count: count)
+    blocksPerStage = try reader.integers(family.depthKey, in: arguments, count: count)
     decoderConvolutionsPerStage = try reader.integers(
       "n_conv_per_stage_decoder", in: arguments, count: count - 1)
+    hasConvolutionBias = arguments["conv_bias"]?.bool ?? true
     normEpsilon = arguments["norm_op_kwargs"]?["eps"]?.double ?? 1e-5
     negativeSlope = arguments["nonlin_kwargs"]?["negative_slope"]?.double ?? 0.01
     try reader.refuseUnsupported(arguments)

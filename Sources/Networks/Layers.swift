@@ -42,7 +42,7 @@ struct ParameterFactory {
 /// is exactly zero, so it only decays.
 struct ConvolutionBlock {
   let weight: Parameter
-  let bias: Parameter
+  let bias: Parameter?
   let scale: Parameter
   let shift: Parameter
   let geometry: ConvolutionGeometry
@@ -50,12 +50,14 @@ struct ConvolutionBlock {
 
   init(
     _ name: String, inputChannelCount: Int, outputChannelCount: Int, geometry: ConvolutionGeometry,
-    settings: NormalizationSettings, factory: inout ParameterFactory
+    hasBias: Bool, settings: NormalizationSettings, startsAtZero: Bool = false,
+    factory: inout ParameterFactory
   ) {
     weight = factory.kaiming(
       "\(name).conv.weight", shape: [outputChannelCount, inputChannelCount] + geometry.kernel)
-    bias = factory.constant("\(name).conv.bias", count: outputChannelCount, value: 0)
-    scale = factory.constant("\(name).norm.weight", count: outputChannelCount, value: 1)
+    bias = hasBias ? factory.constant("\(name).conv.bias", count: outputChannelCount, value: 0) : nil
+    scale = factory.constant(
+      "\(name).norm.weight", count: outputChannelCount, value: startsAtZero ? 0 : 1)
     shift = factory.constant("\(name).norm.bias", count: outputChannelCount, value: 0)
     self.geometry = geometry
     self.settings = settings
@@ -63,9 +65,11 @@ struct ConvolutionBlock {
 
   func forward(_ x: Variable, on tape: Tape) throws -> Variable {
     let y = try tape.convolve(x, weight: weight, bias: nil, geometry: geometry)
-    tape.record { [bias, backend = tape.backend] in
-      let zero = NDArray<Float>(shape: bias.value.shape, repeating: 0)
-      bias.receive(Tensor(zero, pool: backend.pool), backend: backend)
+    if let bias {
+      tape.record { [backend = tape.backend] in
+        let zero = NDArray<Float>(shape: bias.value.shape, repeating: 0)
+        bias.receive(Tensor(zero, pool: backend.pool), backend: backend)
+      }
     }
     return tape.normalize(y, scale: scale, shift: shift, settings: settings)
   }
@@ -77,14 +81,14 @@ struct ConvolutionStack {
 
   init(
     _ name: String, count: Int, inputChannelCount: Int, outputChannelCount: Int, kernel: [Int], stride: [Int],
-    settings: NormalizationSettings, factory: inout ParameterFactory
+    spec: ArchitectureSpec, factory: inout ParameterFactory
   ) {
     blocks = (0..<count).map { j in
       ConvolutionBlock(
         "\(name).convs.\(j)", inputChannelCount: j == 0 ? inputChannelCount : outputChannelCount,
         outputChannelCount: outputChannelCount,
         geometry: ConvolutionGeometry(kernel: kernel, stride: j == 0 ? stride : stride.map { _ in 1 }),
-        settings: settings, factory: &factory)
+        hasBias: spec.hasConvolutionBias, settings: spec.normalization, factory: &factory)
     }
   }
 
@@ -103,5 +107,51 @@ struct WeightAndBias {
   init(_ name: String, shape: [Int], biasCount: Int, factory: inout ParameterFactory) {
     weight = factory.kaiming("\(name).weight", shape: shape)
     bias = factory.constant("\(name).bias", count: biasCount, value: 0)
+  }
+}
+
+/// Two convolution blocks around which the input passes by; nnU-Net's `BasicBlockD`.
+struct ResidualBlock {
+  let first: ConvolutionBlock
+  /// Without activation, which follows the sum; its norm starts at zero, so that the block starts as its shortcut.
+  let second: ConvolutionBlock
+  /// A pointwise convolution with norm where the channels change.
+  let projection: ConvolutionBlock?
+  let stride: [Int]
+  let negativeSlope: Float
+
+  init(
+    _ name: String, inputChannelCount: Int, outputChannelCount: Int, kernel: [Int], stride: [Int],
+    spec: ArchitectureSpec, factory: inout ParameterFactory
+  ) {
+    let ones = stride.map { _ in 1 }
+    var linear = spec.normalization
+    linear.negativeSlope = 1
+    first = ConvolutionBlock(
+      "\(name).conv1", inputChannelCount: inputChannelCount, outputChannelCount: outputChannelCount,
+      geometry: ConvolutionGeometry(kernel: kernel, stride: stride), hasBias: spec.hasConvolutionBias,
+      settings: spec.normalization, factory: &factory)
+    second = ConvolutionBlock(
+      "\(name).conv2", inputChannelCount: outputChannelCount, outputChannelCount: outputChannelCount,
+      geometry: ConvolutionGeometry(kernel: kernel, stride: ones), hasBias: spec.hasConvolutionBias,
+      settings: linear, startsAtZero: true, factory: &factory)
+    // The position in the shortcut's sequence: pooling, where there is any, comes first and has no parameters.
+    let position = stride == ones ? 0 : 1
+    projection =
+      inputChannelCount == outputChannelCount
+      ? nil
+      : ConvolutionBlock(
+        "\(name).skip.\(position)", inputChannelCount: inputChannelCount,
+        outputChannelCount: outputChannelCount, geometry: ConvolutionGeometry(kernel: ones, stride: ones),
+        hasBias: false, settings: linear, factory: &factory)
+    self.stride = stride
+    negativeSlope = spec.normalization.negativeSlope
+  }
+
+  func forward(_ x: Variable, on tape: Tape) throws -> Variable {
+    let branch = try second.forward(first.forward(x, on: tape), on: tape)
+    var shortcut = stride.allSatisfy { $0 == 1 } ? x : tape.averagePool(x, kernel: stride)
+    if let projection { shortcut = try projection.forward(shortcut, on: tape) }
+    return tape.addActivated(branch, shortcut, negativeSlope: negativeSlope)
   }
 }

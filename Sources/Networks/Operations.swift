@@ -18,17 +18,19 @@ extension Tape {
   ) throws -> Variable {
     let y = Variable(
       try backend.convolve(x.value, weight: weight.value, bias: bias?.value, geometry: geometry))
-    record { [backend] in
-      guard let gradient = y.takeGradient().map(backend.activation) else { return }
+    record {
+      [backend, slot = y.gradient, precision = y.value.precision, saved = x.saved, behind = x.gradient] in
+      guard let arrived = slot?.take() else { return }
+      let gradient = backend.activation(arrived, precision: precision)
+      let source = saved.tensor()
       let gradients = try backend.convolutionWeightGradient(
-        gradient, source: x.value, weightShape: weight.value.shape, geometry: geometry, wantsBias: bias != nil
-      )
+        gradient, source: source, weightShape: weight.value.shape, geometry: geometry, wantsBias: bias != nil)
       weight.receive(gradients.weight, backend: backend)
       if let bias, let sum = gradients.bias { bias.receive(sum, backend: backend) }
-      if x.needsGradient {
-        x.receive(
+      if let behind {
+        behind.add(
           try backend.convolutionSourceGradient(
-            gradient, weight: weight.value, sourceShape: x.value.shape, geometry: geometry), backend: backend)
+            gradient, weight: weight.value, sourceShape: source.shape, geometry: geometry), backend: backend)
       }
     }
     return y
@@ -38,17 +40,24 @@ extension Tape {
   package func normalize(
     _ x: Variable, scale: Parameter, shift: Parameter, settings: NormalizationSettings
   ) -> Variable {
+    let source = x.value
     let (result, statistics) = backend.normalize(
-      x.value, scale: scale.value, shift: shift.value, settings: settings)
-    let y = Variable(result)
-    record { [backend] in
-      guard let gradient = y.takeGradient() else { return }
+      source, scale: scale.value, shift: shift.value, settings: settings)
+    let saved =
+      recomputesActivations
+      ? SavedValue(of: result) { [backend] in
+        backend.normalize(
+          source, scale: scale.value, shift: shift.value, statistics: statistics, settings: settings)
+      } : SavedValue(result)
+    let y = Variable(result, saved: saved)
+    record { [backend, slot = y.gradient, behind = x.gradient] in
+      guard let gradient = slot?.take() else { return }
       let gradients = backend.normalizationGradients(
-        gradient, source: x.value, scale: scale.value, shift: shift.value, statistics: statistics,
+        gradient, source: source, scale: scale.value, shift: shift.value, statistics: statistics,
         settings: settings)
       scale.receive(gradients.scale, backend: backend)
       shift.receive(gradients.shift, backend: backend)
-      x.receive(gradients.source, backend: backend)
+      behind?.add(gradients.source, backend: backend)
     }
     return y
   }
@@ -63,25 +72,56 @@ extension Tape {
   /// - Returns: `[N, O, spatial * stride]`.
   package func upsample(_ x: Variable, weight: Parameter, bias: Parameter, stride: [Int]) throws -> Variable {
     let y = Variable(try backend.upsample(x.value, weight: weight.value, bias: bias.value, stride: stride))
-    record { [backend] in
-      guard let gradient = y.takeGradient() else { return }
+    record { [backend, slot = y.gradient, saved = x.saved, behind = x.gradient] in
+      guard let gradient = slot?.take() else { return }
       let gradients = try backend.upsamplingGradients(
-        gradient, source: x.value, weight: weight.value, stride: stride)
+        gradient, source: saved.tensor(), weight: weight.value, stride: stride)
       weight.receive(gradients.weight, backend: backend)
       bias.receive(gradients.bias, backend: backend)
-      x.receive(gradients.source, backend: backend)
+      behind?.add(gradients.source, backend: backend)
     }
     return y
   }
 
   /// Channels of `a`, then channels of `b`.
   package func concatenate(_ a: Variable, _ b: Variable) -> Variable {
-    let y = Variable(backend.concatenate(a.value, b.value))
-    record { [backend] in
-      guard let gradient = y.takeGradient() else { return }
-      let parts = backend.split(gradient, firstChannelCount: a.value.channelCount)
-      a.receive(parts.first, backend: backend)
-      b.receive(parts.second, backend: backend)
+    let result = backend.concatenate(a.value, b.value)
+    let saved =
+      recomputesActivations
+      ? SavedValue(of: result) { [backend, a = a.saved, b = b.saved] in
+        backend.concatenate(a.tensor(), b.tensor())
+      } : SavedValue(result)
+    let y = Variable(result, saved: saved)
+    record {
+      [backend, slot = y.gradient, firstChannelCount = a.value.channelCount, a = a.gradient, b = b.gradient]
+      in
+      guard let gradient = slot?.take() else { return }
+      let parts = backend.split(gradient, firstChannelCount: firstChannelCount)
+      a?.add(parts.first, backend: backend)
+      b?.add(parts.second, backend: backend)
+    }
+    return y
+  }
+
+  /// Leaky ReLU of the sum of two branches.
+  package func addActivated(_ a: Variable, _ b: Variable, negativeSlope: Float) -> Variable {
+    let y = Variable(backend.residual(a.value, b.value, negativeSlope: negativeSlope))
+    record { [backend, slot = y.gradient, result = y.value, branches = [a.gradient, b.gradient]] in
+      guard let gradient = slot?.take() else { return }
+      for branch in branches {
+        branch?.add(
+          backend.residualGradient(gradient, result: result, negativeSlope: negativeSlope), backend: backend)
+      }
+    }
+    return y
+  }
+
+  /// Means over windows of `kernel` voxels that do not overlap.
+  package func averagePool(_ x: Variable, kernel: [Int]) -> Variable {
+    let y = Variable(backend.averagePool(x.value, kernel: kernel))
+    record { [backend, slot = y.gradient, behind = x.gradient] in
+      guard let gradient = slot?.take() else { return }
+      behind?.add(backend.averagePoolGradient(gradient, kernel: kernel), backend: backend)
     }
     return y
   }

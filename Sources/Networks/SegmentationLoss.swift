@@ -3,23 +3,15 @@
 package import Backends
 
 /// A sum of weighted terms over one resolution.
-package struct SegmentationLoss: Sendable, Equatable {
-  /// One kind of loss with its constants.
-  package enum Term: Sendable, Equatable {
-    /// Soft Dice: minus the mean over classes (and samples, unless `batch`) of (2 I + s) / (P + G + s).
-    case dice(batch: Bool, includesBackground: Bool, smoothing: Double)
-    /// Cross-entropy over labels, or binary cross-entropy over regions; mean over the voxels that count.
-    case crossEntropy
-  }
+package struct SegmentationLoss: Sendable, Hashable {
+  package var terms: [WeightedLossTerm]
 
-  package var terms: [(weight: Double, term: Term)]
-
-  package init(_ terms: [(weight: Double, term: Term)]) { self.terms = terms }
+  package init(_ terms: [WeightedLossTerm]) { self.terms = terms }
 
   /// nnU-Net's default: Dice without background plus cross-entropy, weights 1 and 1.
   package static func diceAndCrossEntropy(batchDice: Bool) -> SegmentationLoss {
     SegmentationLoss([
-      (1, .dice(batch: batchDice, includesBackground: false, smoothing: 1e-5)), (1, .crossEntropy),
+      WeightedLossTerm(1, .dice(batch: batchDice)), WeightedLossTerm(1, .crossEntropy(labelSmoothing: 0)),
     ])
   }
 
@@ -28,33 +20,11 @@ package struct SegmentationLoss: Sendable, Equatable {
   }
 
   package static func * (factor: Double, loss: SegmentationLoss) -> SegmentationLoss {
-    SegmentationLoss(loss.terms.map { (factor * $0.weight, $0.term) })
+    SegmentationLoss(loss.terms.map { WeightedLossTerm(factor * $0.weight, $0.term) })
   }
 
-  package static func == (a: SegmentationLoss, b: SegmentationLoss) -> Bool {
-    a.terms.elementsEqual(b.terms) { $0.weight == $1.weight && $0.term == $1.term }
-  }
-
-  /// The terms as calls of the backend, each pairing one Dice with one cross-entropy term where it can.
-  func fused(weight: Double) -> [SegmentationLossTerms] {
-    var entropyWeight = 0.0
-    var calls: [SegmentationLossTerms] = []
-    for (termWeight, term) in terms {
-      switch term {
-      case .crossEntropy: entropyWeight += termWeight
-      case .dice(let batch, let includesBackground, let smoothing):
-        calls.append(
-          SegmentationLossTerms(
-            crossEntropyWeight: 0, diceWeight: Float(termWeight * weight), batchDice: batch,
-            includesBackground: includesBackground, smoothing: Float(smoothing)))
-      }
-    }
-    if entropyWeight != 0 {
-      if calls.isEmpty { calls.append(SegmentationLossTerms(crossEntropyWeight: 0, diceWeight: 0)) }
-      calls[0].crossEntropyWeight = Float(entropyWeight * weight)
-    }
-    return calls
-  }
+  /// Whether a term knows labels only, not regions.
+  package var needsLabels: Bool { terms.contains { $0.term.needsLabels } }
 }
 
 /// A loss at every resolution, weighted.
@@ -91,12 +61,10 @@ package struct DeepSupervisionLoss: Sendable, Equatable {
   package func callAsFunction(_ heads: [Variable], _ targets: [SegmentationTarget], on tape: Tape) -> Double {
     var total = 0.0
     for (head, (target, weight)) in zip(heads, zip(targets, weights)) where weight != 0 {
-      for terms in loss.fused(weight: weight) {
-        let (value, gradient) = tape.backend.segmentationLoss(
-          logits: head.value, target: target, terms: terms, wantsGradient: tape.isRecording)
-        total += value
-        if let gradient { head.receive(gradient, backend: tape.backend) }
-      }
+      let (value, gradient) = tape.backend.segmentationLoss(
+        logits: head.value, target: target, terms: (weight * loss).terms, wantsGradient: tape.isRecording)
+      total += value
+      if let gradient { head.receive(gradient, backend: tape.backend) }
     }
     return total
   }

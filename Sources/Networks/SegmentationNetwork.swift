@@ -11,14 +11,24 @@ package protocol SegmentationNetwork: AnyObject {
   var parameters: [Parameter] { get }
   /// Resolutions with an output of their own.
   var headCount: Int { get }
-  /// Names under which nnU-Net's state dictionary lists a parameter besides its own.
-  func aliases(of name: String) -> [String]
-  /// Logits of the first `headCount` resolutions, finest first.
+  /// Logits of the first `headCount` resolutions, finest first, computed in the input's precision.
   /// - Shape: input `[N, C, spatial]`; outputs `[N, K, spatial / stride]`.
   func forward(_ input: Tensor, heads headCount: Int, on tape: Tape) throws -> [Variable]
 }
 
 extension SegmentationNetwork {
+  /// Names under which nnU-Net's state dictionary lists a parameter besides its own.
+  ///
+  /// Every block lists its layers a second time by position, and the decoder lists the whole encoder.
+  package func aliases(of name: String) -> [String] {
+    var names = [name]
+    for (part, position) in [(".conv.", 0), (".norm.", 1)] where name.contains(part) {
+      names.append(name.replacing(part, with: ".all_modules.\(position)."))
+    }
+    if name.hasPrefix("encoder.") { names += names.map { "decoder.\($0)" } }
+    return Array(names.dropFirst())
+  }
+
   /// Learnable numbers.
   package var parameterCount: Int { parameters.reduce(0) { $0 + $1.value.count } }
 
@@ -75,6 +85,10 @@ package func makeNetwork(
   switch spec.family {
   case .plainConvUNet:
     PlainConvUNet(
+      spec, inputChannelCount: inputChannelCount, outputChannelCount: outputChannelCount, seed: seed,
+      backend: backend)
+  case .residualEncoderUNet:
+    ResidualEncoderUNet(
       spec, inputChannelCount: inputChannelCount, outputChannelCount: outputChannelCount, seed: seed,
       backend: backend)
   }

@@ -4,32 +4,81 @@ package import Backends
 package import Tensors
 
 /// A tensor that a gradient may flow back to.
-package final class Variable {
+package struct Variable {
   package let value: Tensor
-  /// The gradient of the loss with respect to the value, in the value's layout, while the tape runs backwards.
-  package private(set) var gradient: Tensor?
-  /// Whether anything behind this value wants a gradient.
-  package let needsGradient: Bool
+  /// How the backward pass gets at the value.
+  let saved: SavedValue
+  /// Where the gradient gathers; `nil` if nothing behind this value wants one.
+  let gradient: GradientSlot?
 
   package init(_ value: Tensor, needsGradient: Bool = true) {
+    self.init(value, saved: SavedValue(value), needsGradient: needsGradient)
+  }
+
+  init(_ value: Tensor, saved: SavedValue, needsGradient: Bool = true) {
     self.value = value
-    self.needsGradient = needsGradient
+    self.saved = saved
+    gradient = needsGradient ? GradientSlot() : nil
   }
 
   /// Adds to the gradient; the first addend's buffer is kept and written into.
-  package func receive(_ addend: Tensor, backend: any Backend) {
-    guard needsGradient else { return }
-    if let gradient {
-      backend.add(addend, into: gradient)
+  package func receive(_ addend: Tensor, backend: any Backend) { gradient?.add(addend, backend: backend) }
+}
+
+/// The gradient of the loss with respect to a value, in the value's layout, while the tape runs backwards.
+///
+/// It does not keep the value, so that activations live only as long as some note needs them.
+final class GradientSlot {
+  private var sum: Tensor?
+
+  func add(_ addend: Tensor, backend: any Backend) {
+    if let sum {
+      backend.add(addend, into: sum)
     } else {
-      gradient = addend
+      sum = addend
     }
   }
 
   /// Hands the gradient over, so that its buffer can be used again.
-  package func takeGradient() -> Tensor? {
-    defer { gradient = nil }
-    return gradient
+  func take() -> Tensor? {
+    defer { sum = nil }
+    return sum
+  }
+}
+
+/// A value that the backward pass will need: kept, or computed again from what is kept anyway.
+final class SavedValue {
+  private var kept: Tensor?
+  private let recompute: (() -> Tensor)?
+  /// The value while somebody else still holds it.
+  private weak var storage: TensorStorage?
+  private var view: ((TensorStorage) -> Tensor)?
+
+  /// Keeps the value.
+  init(_ value: Tensor) {
+    kept = value
+    recompute = nil
+  }
+
+  /// Lets the value go once the forward pass is done with it.
+  init(of value: Tensor, recomputedBy recompute: @escaping () -> Tensor) {
+    self.recompute = recompute
+    remember(value)
+  }
+
+  func tensor() -> Tensor {
+    if let kept { return kept }
+    if let storage, let view { return view(storage) }
+    guard let value = recompute?() else { preconditionFailure("a saved value is kept or can be recomputed") }
+    remember(value)
+    return value
+  }
+
+  private func remember(_ value: Tensor) {
+    storage = value.storage
+    view = { [shape = value.shape, precision = value.precision, layout = value.layout] storage in
+      Tensor(shape: shape, precision: precision, layout: layout, storage: storage)
+    }
   }
 }
 
@@ -70,11 +119,15 @@ package final class Tape {
   package let backend: any Backend
   /// Whether a backward pass will follow; without it nothing is kept.
   package let isRecording: Bool
+  /// Whether activations are computed again on the way back instead of being kept: half the memory for a few per cent
+  /// more time, with the same bits.
+  package let recomputesActivations: Bool
   private var steps: [() throws -> Void] = []
 
-  package init(backend: any Backend, isRecording: Bool) {
+  package init(backend: any Backend, isRecording: Bool, recomputesActivations: Bool = false) {
     self.backend = backend
     self.isRecording = isRecording
+    self.recomputesActivations = isRecording && recomputesActivations
   }
 
   /// Notes how to send a result's gradient back.

@@ -8,7 +8,7 @@ package import Inference
 import Networks
 package import Planning
 import Reporting
-import Tensors
+package import Tensors
 import Training
 
 /// A network with its weights, ready to predict.
@@ -30,9 +30,11 @@ package struct LoadedModel {
 private struct NetworkPredictor: TilePredictor {
   let network: any SegmentationNetwork
   let outputChannelCount: Int
+  let precision: Precision
 
   func predict(_ tiles: NDArray<Float>) throws -> NDArray<Float> {
-    try network.predict(Tensor(tiles, pool: network.backend.pool)).hostArray
+    let backend = network.backend
+    return try network.predict(backend.converted(Tensor(tiles, pool: backend.pool), to: precision)).hostArray
   }
 }
 
@@ -40,7 +42,7 @@ extension Pipeline {
   /// Loads a checkpoint of one fold, in this program's form or nnU-Net's.
   package func loadModel(
     foldFolder: URL, checkpoint name: CheckpointName, plans: Plans, configuration: PlannedConfiguration,
-    dataset: DatasetDescription
+    dataset: DatasetDescription, precision: Precision = .float32
   ) throws -> LoadedModel {
     let candidates = [Checkpoint.fileExtension, "pth"].map {
       foldFolder.appending(path: "\(name.stem).\($0)")
@@ -75,7 +77,8 @@ extension Pipeline {
       axes = checkpoint.root["inference_allowed_mirroring_axes"]?.elements?.compactMap(\.integer)
     }
     return LoadedModel(
-      predictor: NetworkPredictor(network: network, outputChannelCount: dataset.labels.outputChannelCount),
+      predictor: NetworkPredictor(
+        network: network, outputChannelCount: dataset.labels.outputChannelCount, precision: precision),
       mirrorAxes: axes.flatMap { $0.isEmpty ? nil : $0 }, source: file)
   }
 }

@@ -66,7 +66,7 @@ extension Pipeline {
     let models = try folds.map {
       try loadModel(
         foldFolder: $0, checkpoint: request.checkpoint, plans: plans,
-        configuration: configuration, dataset: description)
+        configuration: configuration, dataset: description, precision: request.precision)
     }
     let settings = CasePredictor.Settings(
       stepFraction: request.stepFraction, usesMirroring: request.usesMirroring,

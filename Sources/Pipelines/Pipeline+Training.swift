@@ -8,6 +8,7 @@ package import Foundation
 package import Planning
 import Preprocessing
 import Reporting
+import Tensors
 package import Training
 
 /// A fold that is trained.
@@ -86,6 +87,8 @@ extension Pipeline {
     var store: PreprocessedStore
     var identity: RunIdentity
     var folder: URL
+    var backend: any Backend
+    var precision: Precision
 
     func run(_ log: TrainingLog) -> TrainedRun {
       TrainedRun(request: request, plans: plans, folder: folder, split: split, log: log)
@@ -122,18 +125,33 @@ extension Pipeline {
         found: "\(split.training.count) and \(split.validation.count) of \(identifiers.count) cases",
         remedy: "write your own \(CrossValidationSplits.fileName), or train with fold `all`")
     }
-    let identity = RunIdentity(
-      plans: plans, configuration: configuration, fingerprint: fingerprint,
-      split: ["train": JSON(split.training), "val": JSON(split.validation)], definition: definition,
-      seed: request.seed)
+    let backend = try CPUBackend()
+    func identity(_ precision: Precision) -> RunIdentity {
+      RunIdentity(
+        plans: plans, configuration: configuration, fingerprint: fingerprint,
+        split: ["train": JSON(split.training), "val": JSON(split.validation)], definition: definition,
+        seed: request.seed, precision: precision)
+    }
     var named = request
-    named.trainer.name = definition.settings.name + identity.folderSuffix
+    named.trainer.name = definition.settings.name + identity(.float32).folderSuffix
     let folder = try modelFolder(dataset: request.dataset, named: named.modelFolderName)
       .appending(path: request.fold.folderName)
+    let known = request.start == .overwrite ? nil : RunIdentity.precision(in: folder)
+    let precision =
+      request.precision ?? known
+      ?? (backend.supportedPrecisions.contains(.bfloat16) ? .bfloat16 : .float32)
+    guard backend.supportedPrecisions.contains(precision) else {
+      throw Diagnostic(
+        "this machine cannot compute in \(precision.rawValue)", at: folder.path,
+        expected: backend.supportedPrecisions.map(\.rawValue).joined(separator: " or "),
+        found: backend.name,
+        remedy: "train with --precision float32 under another trainer name, or on a machine that can")
+    }
     return Preparation(
       request: named, plans: plans, configuration: configuration, description: description,
       fingerprint: fingerprint,
-      split: split, store: store, identity: identity, folder: folder)
+      split: split, store: store, identity: identity(precision), folder: folder, backend: backend,
+      precision: precision)
   }
 
   /// The checkpoint to start from, by the request and by what is there.
@@ -158,10 +176,10 @@ extension Pipeline {
     _ request: TrainingRequest, _ definition: TrainerDefinition, _ preparation: Preparation,
     log: TrainingLog
   ) throws -> Trainer {
-    let backend = try CPUBackend()
+    let backend = preparation.backend
     progress.note(
       "training \(preparation.request.modelFolderName), fold \(request.fold): \(preparation.split.training.count) cases, "
-        + "\(preparation.split.validation.count) held out, seed \(request.seed), precision float32, \(backend.name)"
+        + "\(preparation.split.validation.count) held out, seed \(request.seed), precision \(preparation.precision.rawValue), \(backend.name)"
     )
     var task = TrainingTask(
       plans: preparation.plans, configuration: preparation.configuration,
@@ -171,6 +189,7 @@ extension Pipeline {
       training: PreprocessedPatchSource(preparation.store, identifiers: preparation.split.training),
       validation: PreprocessedPatchSource(preparation.store, identifiers: preparation.split.validation),
       folder: preparation.folder, seed: Int(truncatingIfNeeded: request.seed))
+    task.precision = preparation.precision
     task.writesCheckpoints = request.writesCheckpoints
     let folder = RunFolder(url: preparation.folder)
     let logName =

@@ -5,6 +5,7 @@ package import Datasets
 package import Foundation
 package import Planning
 package import Reporting
+package import Tensors
 
 /// The whole job on one dataset.
 package struct Job {
@@ -84,6 +85,8 @@ package struct TrainingRequest: Sendable, Equatable {
   package var plans: String
   package var start: Start
   package var seed: UInt64
+  /// How activations are stored while training; if nil that of the run to go on with, else the fastest the machine has.
+  package var precision: Precision?
   package var writesCheckpoints: Bool
 
   package init(
@@ -153,6 +156,8 @@ package struct PredictionRequest: Sendable {
   package var stepFraction = 0.5
   package var usesMirroring = true
   package var savesProbabilities = false
+  /// How activations are stored.
+  package var precision = Precision.float32
   /// Leaves predictions alone that are there.
   package var keepsExisting = false
   /// Which share of the cases to take: number `index` of `count`.

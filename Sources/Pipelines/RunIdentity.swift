@@ -4,6 +4,7 @@ package import Archives
 package import Foundation
 package import Planning
 package import Reporting
+package import Tensors
 import Training
 
 /// The content of a run's `run.json`.
@@ -18,8 +19,7 @@ package struct RunIdentity: Sendable, Equatable {
   /// Gathers what decides the result of a training.
   package init(
     plans: Plans, configuration: PlannedConfiguration, fingerprint: JSON, split: JSON,
-    definition: TrainerDefinition,
-    seed: UInt64
+    definition: TrainerDefinition, seed: UInt64, precision: Precision
   ) {
     let plan: JSON = [
       "configuration": .object(configuration.json), "transpose_forward": JSON(plans.transposeForward),
@@ -32,18 +32,26 @@ package struct RunIdentity: Sendable, Equatable {
       "trainer": definition.settings.json,
       "overrides": .object(
         JSONObject(definition.overrides.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })),
-      "seed": .integer(Int(truncatingIfNeeded: seed)), "precision": "float32", "device": "cpu",
+      "seed": .integer(Int(truncatingIfNeeded: seed)), "precision": .string(precision.rawValue),
+      "device": "cpu",
     ]
   }
 
   /// A folder name's suffix for a run that is not its trainer's default one; empty for the default one.
   ///
-  /// The split has no part in it, so that all folds of a model lie in one folder.
+  /// The split has no part in it, so that all folds of a model lie in one folder, and neither has what computed it, so
+  /// that a run can be found again on another machine.
   package var folderSuffix: String {
     if json["seed"]?.integer == Int(truncatingIfNeeded: Self.defaultSeed) { return "" }
     var model = json
-    model["split"] = nil
+    for key in ["split", "precision", "device"] { model[key] = nil }
     return "-\(ContentHash(.object(model)).short)"
+  }
+
+  /// The precision of the run that a folder holds, if it holds one.
+  package static func precision(in folder: URL) -> Precision? {
+    let json = try? JSON(contentsOf: folder.appending(path: fileName))
+    return json?["precision"]?.string.flatMap { Precision(rawValue: $0) }
   }
 
   package func write(to folder: URL) throws(Diagnostic) {
@@ -61,7 +69,13 @@ package struct RunIdentity: Sendable, Equatable {
     }
     let differing = json.keys.flatMap { key -> [String] in
       guard json[key] != other[key] else { return [] }
-      guard let mine = json[key]?.object, let theirs = other[key]?.object else { return [key] }
+      guard let mine = json[key]?.object, var theirs = other[key]?.object else { return [key] }
+      // A run of an older version knows fewer trainer keys: it trained as their defaults say.
+      if key == "trainer" {
+        for (name, value) in TrainerSettings().json.object?.pairs ?? [] where theirs[name] == nil {
+          theirs[name] = value
+        }
+      }
       return Set(mine.keys + theirs.keys).filter { mine[$0] != theirs[$0] }.sorted().map { "\(key).\($0)" }
     }
     guard !differing.isEmpty else { return }

@@ -6,6 +6,17 @@ package enum Precision: String, Sendable, Hashable {
   case float32
   case bfloat16
 
+  /// The short name that users write.
+  package var shortName: String { self == .float32 ? "fp32" : "bf16" }
+
+  /// Reads `fp32`, `bf16`, `float32` or `bfloat16`; `nil` for anything else.
+  package init?(name: String) {
+    guard
+      let match = [Precision.float32, .bfloat16].first(where: { [$0.shortName, $0.rawValue].contains(name) })
+    else { return nil }
+    self = match
+  }
+
   /// Bytes per element.
   package var byteCount: Int { self == .float32 ? 4 : 2 }
 }
@@ -62,6 +73,8 @@ package struct Tensor {
   package var count: Int { shape.reduce(1, *) }
   /// Elements in memory, padding included.
   package var storedCount: Int { Self.elementCount(shape, layout) }
+  /// Bytes in memory, padding included.
+  package var storedByteCount: Int { storedCount * precision.byteCount }
   package var batchCount: Int { shape[0] }
   package var channelCount: Int { shape[1] }
   /// The product of the spatial extents.

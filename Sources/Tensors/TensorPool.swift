@@ -1,9 +1,10 @@
-// Buffers for tensors, kept and handed out again: a training step allocates nothing once it has run.
+// Buffers for tensors, cut from one stretch of address space: what one tensor leaves, tensors of any size can take, so
+// that resident memory stays near what is in use at the worst moment.
 
 import Foundation
 import Synchronization
 
-/// One aligned allocation; goes back to its pool when the last tensor using it is gone.
+/// One aligned piece of a pool; goes back when the last tensor using it is gone.
 package final class TensorStorage {
   package let pointer: UnsafeMutableRawPointer
   package let byteCount: Int
@@ -22,16 +23,10 @@ package final class TensorStorage {
   deinit { pool.recycle(pointer, byteCount: byteCount) }
 }
 
-/// A buffer nobody uses.
-// SAFETY: unchecked because a raw pointer is not Sendable; an idle buffer has exactly one owner, the pool's free list.
-private struct IdleBuffer: @unchecked Sendable {
-  let pointer: UnsafeMutableRawPointer
-}
-
-/// A cache of buffers by size.
+/// A source of buffers that keeps what it has got from the system.
 package final class TensorPool: Sendable {
   private struct Contents {
-    var free: [Int: [IdleBuffer]] = [:]
+    var arenas: [Arena] = []
     var usedBytes = 0
     var peakBytes = 0
   }
@@ -39,44 +34,128 @@ package final class TensorPool: Sendable {
 
   package init() {}
 
-  deinit { releaseUnused() }
+  deinit { contents.withLock { for arena in $0.arenas { munmap(arena.base, arena.capacity) } } }
 
   /// Bytes in live buffers now, and the most there ever were.
   package var usage: (current: Int, peak: Int) { contents.withLock { ($0.usedBytes, $0.peakBytes) } }
 
   /// A buffer of at least `byteCount` bytes, 64-byte aligned, content undefined.
   package func allocate(byteCount: Int) -> TensorStorage {
-    let size = Self.roundedSize(byteCount)
-    let cached = contents.withLock { contents in
+    let size = (max(byteCount, 1) + Arena.alignment - 1) / Arena.alignment * Arena.alignment
+    let buffer = contents.withLock { contents in
       contents.usedBytes += size
       contents.peakBytes = max(contents.peakBytes, contents.usedBytes)
-      return contents.free[size]?.popLast()
+      for i in contents.arenas.indices {
+        if let pointer = contents.arenas[i].take(size) { return IdleBuffer(pointer: pointer) }
+      }
+      var arena = Arena(atLeast: size)
+      guard let pointer = arena.take(size) else { preconditionFailure("a new arena holds \(size) bytes") }
+      contents.arenas.append(arena)
+      return IdleBuffer(pointer: pointer)
     }
-    let pointer = cached?.pointer ?? UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 64)
-    return TensorStorage(pointer: pointer, byteCount: size, pool: self)
+    return TensorStorage(pointer: buffer.pointer, byteCount: size, pool: self)
   }
 
   fileprivate func recycle(_ pointer: UnsafeMutableRawPointer, byteCount: Int) {
     let buffer = IdleBuffer(pointer: pointer)
     contents.withLock { contents in
       contents.usedBytes -= byteCount
-      contents.free[byteCount, default: []].append(buffer)
+      for i in contents.arenas.indices where contents.arenas[i].owns(buffer.pointer) {
+        contents.arenas[i].give(buffer.pointer, byteCount)
+      }
     }
   }
 
-  /// Gives the cached buffers back to the system.
+  /// Gives the memory of idle buffers back to the system.
   package func releaseUnused() {
-    contents.withLock { contents in
-      for buffer in contents.free.values.joined() { buffer.pointer.deallocate() }
-      contents.free = [:]
+    contents.withLock { contents in for arena in contents.arenas { arena.releaseGaps() } }
+  }
+}
+
+/// A buffer on its way through the lock.
+// SAFETY: unchecked because a raw pointer is not Sendable; the buffer has exactly one owner at any time.
+private struct IdleBuffer: @unchecked Sendable {
+  let pointer: UnsafeMutableRawPointer
+}
+
+/// A reserved stretch of addresses, handed out by best fit; neighbouring gaps become one.
+// SAFETY: unchecked because a raw pointer is not Sendable; the pool's lock guards every use.
+private struct Arena: @unchecked Sendable {
+  static let alignment = 64
+  let base: UnsafeMutableRawPointer
+  let capacity: Int
+  /// Everything from here on has never been handed out.
+  private var top = 0
+  /// Gaps below `top`, by offset.
+  private var gaps: [(offset: Int, size: Int)] = []
+
+  /// Reserves addresses; pages become memory when they are first written.
+  init(atLeast size: Int) {
+    var capacity = 1 << 40
+    while true {
+      let address = mmap(
+        nil, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+      if let address, address != MAP_FAILED {
+        base = address
+        break
+      }
+      // A machine may limit addresses; what is asked for now must be had.
+      precondition(capacity / 2 >= size, "the system has no \(size) bytes of memory")
+      capacity /= 2
+    }
+    self.capacity = capacity
+    // Large pages spare the page faults of buffers of hundreds of megabytes; a refusal costs nothing but time.
+    _ = madvise(base, capacity, MADV_HUGEPAGE)
+  }
+
+  func owns(_ pointer: UnsafeMutableRawPointer) -> Bool { pointer >= base && pointer < base + capacity }
+
+  mutating func take(_ size: Int) -> UnsafeMutableRawPointer? {
+    var best: Int?
+    for (i, gap) in gaps.enumerated() where gap.size >= size {
+      if best.map({ gap.size < gaps[$0].size }) ?? true { best = i }
+    }
+    if let best {
+      let offset = gaps[best].offset
+      if gaps[best].size == size {
+        gaps.remove(at: best)
+      } else {
+        gaps[best] = (offset + size, gaps[best].size - size)
+      }
+      return base + offset
+    }
+    // The last gap may reach up to the top: then only the rest is new.
+    let start = gaps.last.map { $0.offset + $0.size == top ? $0.offset : top } ?? top
+    guard start + size <= capacity else { return nil }
+    if start != top { gaps.removeLast() }
+    top = start + size
+    return base + start
+  }
+
+  mutating func give(_ pointer: UnsafeMutableRawPointer, _ size: Int) {
+    let offset = pointer - base
+    var (low, high) = (0, gaps.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if gaps[middle].offset < offset { low = middle + 1 } else { high = middle }
+    }
+    gaps.insert((offset, size), at: low)
+    if low + 1 < gaps.count, gaps[low].offset + gaps[low].size == gaps[low + 1].offset {
+      gaps[low].size += gaps[low + 1].size
+      gaps.remove(at: low + 1)
+    }
+    if low > 0, gaps[low - 1].offset + gaps[low - 1].size == gaps[low].offset {
+      gaps[low - 1].size += gaps[low].size
+      gaps.remove(at: low)
     }
   }
 
-  /// Sizes step by an eighth of their magnitude, so that near-equal requests share buffers.
-  private static func roundedSize(_ byteCount: Int) -> Int {
-    let minimum = max(byteCount, 64)
-    let magnitude = Int.bitWidth - minimum.leadingZeroBitCount - 1
-    let step = max(64, 1 << max(0, magnitude - 3))
-    return (minimum + step - 1) / step * step
+  func releaseGaps() {
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    for gap in gaps {
+      let start = (gap.offset + page - 1) / page * page
+      let end = (gap.offset + gap.size) / page * page
+      if end > start { _ = madvise(base + start, end - start, MADV_DONTNEED) }
+    }
   }
 }

@@ -12,11 +12,10 @@ package struct Checkpoint {
   /// The ending of checkpoint files.
   package static let fileExtension = "safetensors"
   private static let metadataKey = "lunette"
-  private static let directionPrefix = "momentum/"
 
   package var weights: [String: NDArray<Float>]
-  /// The optimizer's running directions by parameter name; empty where they were left out.
-  package var directions: [String: NDArray<Float>]
+  /// The optimizer's state by slot, such as `momentum`, and parameter name; empty where it was left out.
+  package var optimizer: [String: [String: NDArray<Float>]]
   package var state: State
 
   /// The JSON part.
@@ -28,6 +27,8 @@ package struct Checkpoint {
     package var epoch: Int
     /// Training iterations of that epoch that are done, with their losses.
     package var losses: [Double]
+    /// Steps the optimizer has taken.
+    package var stepCount: Int
     /// The best moving average of the pseudo-Dice so far.
     package var bestDice: Double?
     package var log: TrainingLog
@@ -42,17 +43,19 @@ package struct Checkpoint {
     package var dataset: JSON
   }
 
-  package init(weights: [String: NDArray<Float>], directions: [String: NDArray<Float>], state: State) {
+  package init(
+    weights: [String: NDArray<Float>], optimizer: [String: [String: NDArray<Float>]], state: State
+  ) {
     self.weights = weights
-    self.directions = directions
+    self.optimizer = optimizer
     self.state = state
   }
 
   /// Writes the file at once or not at all.
   package func write(to url: URL) throws(Diagnostic) {
     var entries = weights.sorted { $0.key < $1.key }.map { SafetensorsEntry($0.key, $0.value) }
-    entries += directions.sorted { $0.key < $1.key }.map {
-      SafetensorsEntry(Self.directionPrefix + $0.key, $0.value)
+    for (slot, tensors) in optimizer.sorted(by: { $0.key < $1.key }) {
+      entries += tensors.sorted { $0.key < $1.key }.map { SafetensorsEntry("\(slot)/\($0.key)", $0.value) }
     }
     try SafetensorsFile.write(entries, metadata: [(Self.metadataKey, state.json.text(indent: nil))], to: url)
   }
@@ -69,10 +72,12 @@ package struct Checkpoint {
     }
     state = try State(json: JSON(parsing: text, source: url.path), source: url.path)
     weights = [:]
-    directions = [:]
+    optimizer = [:]
     for tensor in file.tensors {
-      if tensor.name.hasPrefix(Self.directionPrefix) {
-        directions[String(tensor.name.dropFirst(Self.directionPrefix.count))] = tensor.floats()
+      // Names of parameters hold no slash; what lies before one is a slot of the optimizer.
+      let parts = tensor.name.split(separator: "/", maxSplits: 1).map(String.init)
+      if parts.count == 2 {
+        optimizer[parts[0], default: [:]][parts[1]] = tensor.floats()
       } else {
         weights[tensor.name] = tensor.floats()
       }
@@ -91,7 +96,8 @@ extension Checkpoint.State {
   fileprivate var json: JSON {
     [
       "format": .integer(Checkpoint.formatVersion), "trainer": settings.json, "uses_hooks": .bool(usesHooks),
-      "epoch": .integer(epoch), "losses": JSON(losses), "best_ema": bestDice.map(JSON.number) ?? .null,
+      "epoch": .integer(epoch), "losses": JSON(losses), "steps": .integer(stepCount),
+      "best_ema": bestDice.map(JSON.number) ?? .null,
       "logging": log.json, "seed": .integer(seed), "precision": .string(precision),
       "inference_allowed_mirroring_axes": JSON(mirrorAxes), "configuration": .string(configuration),
       "fold": .string(fold), "plans": plans, "dataset_json": dataset,
@@ -123,6 +129,8 @@ extension Checkpoint.State {
     guard let configuration = json["configuration"]?.string else { throw broken("configuration") }
     self.epoch = epoch
     self.losses = losses
+    // Checkpoints of older versions come from trainers that took one step per iteration.
+    stepCount = json["steps"]?.integer ?? epoch * settings.iterations + losses.count
     self.log = log
     self.seed = seed
     self.configuration = configuration

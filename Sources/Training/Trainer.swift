@@ -20,7 +20,7 @@ package final class Trainer {
   package let network: any SegmentationNetwork
   package private(set) var log = TrainingLog()
   private let hooks: TrainerHooks
-  private let optimizer: SGDOptimizer
+  private let optimizer: Optimizer
   private let loss: DeepSupervisionLoss
   private let progress: any ProgressSink
   private let cancellation: CancellationFlag
@@ -49,15 +49,20 @@ package final class Trainer {
       spec, inputChannelCount: task.channelCount, outputChannelCount: task.labels.outputChannelCount,
       seed: task.seed,
       backend: backend)
-    optimizer = SGDOptimizer(
-      parameters: network.parameters, backend: backend, learningRate: settings.initialLearningRate,
-      momentum: settings.momentum, weightDecay: settings.weightDecay, usesNesterov: settings.usesNesterov)
+    optimizer = Optimizer(
+      settings.optimizerRule, parameters: network.parameters, backend: backend,
+      learningRate: settings.initialLearningRate, weightDecay: settings.weightDecay)
     loss = DeepSupervisionLoss(
       loss: hooks.loss
         ?? .diceAndCrossEntropy(batchDice: settings.batchDice ?? task.configuration.batchDice),
       weights: settings.usesDeepSupervision
         ? DeepSupervisionLoss.standardWeights(headCount: network.headCount) : [1])
     supervisionStrides = settings.usesDeepSupervision ? spec.strides : nil
+    guard !task.labels.hasRegions || hooks.loss?.needsLabels != true else {
+      throw Diagnostic(
+        "the loss knows labels only", at: settings.name, expected: "a dataset without regions",
+        found: "regions", remedy: "use Dice, Tversky and plain cross-entropy for regions")
+    }
   }
 
   private let supervisionStrides: [[Int]]?
@@ -139,7 +144,7 @@ package final class Trainer {
 
   private func step(_ batch: TrainingBatch) throws -> Double {
     let tape = Tape(backend: network.backend, isRecording: true)
-    let input = Tensor(batch.images, pool: network.backend.pool)
+    let input = input(of: batch)
     let heads = try network.forward(input, heads: loss.neededHeadCount, on: tape)
     let value = loss(heads, targets(of: batch), on: tape)
     guard value.isFinite else {
@@ -155,11 +160,15 @@ package final class Trainer {
 
   private func validate(_ batch: TrainingBatch, _ confusion: inout PseudoDice) throws -> Double {
     let tape = Tape(backend: network.backend, isRecording: false)
-    let input = Tensor(batch.images, pool: network.backend.pool)
+    let input = input(of: batch)
     let heads = try network.forward(input, heads: loss.neededHeadCount, on: tape)
     let targets = targets(of: batch)
     confusion.add(network.backend.confusion(logits: heads[0].value, target: targets[0]))
     return loss(heads, targets, on: tape)
+  }
+
+  private func input(of batch: TrainingBatch) -> Tensor {
+    network.backend.converted(Tensor(batch.images, pool: network.backend.pool), to: task.precision)
   }
 
   private func targets(of batch: TrainingBatch) -> [SegmentationTarget] {
@@ -222,17 +231,13 @@ package final class Trainer {
 
   /// The present state.
   package func checkpoint() -> Checkpoint {
-    var directions: [String: NDArray<Float>] = [:]
-    for (parameter, direction) in zip(optimizer.parameters, optimizer.directions) {
-      directions[parameter.name] = direction?.hostArray
-    }
-    return Checkpoint(
+    Checkpoint(
       weights: Dictionary(uniqueKeysWithValues: network.stateDictionary().map { ($0.name, $0.values) }),
-      directions: directions,
+      optimizer: optimizer.hostState,
       state: Checkpoint.State(
         settings: settings, usesHooks: hooks.overridesAnything, epoch: epoch, losses: losses,
-        bestDice: bestDice,
-        log: log, seed: task.seed, precision: Precision.float32.rawValue, mirrorAxes: mirrorAxes,
+        stepCount: optimizer.stepCount, bestDice: bestDice, log: log, seed: task.seed,
+        precision: task.precision.rawValue, mirrorAxes: mirrorAxes,
         configuration: task.configuration.name, fold: "\(task.fold)", plans: .object(task.plans.json),
         dataset: task.dataset))
   }
@@ -240,11 +245,7 @@ package final class Trainer {
   /// Takes up the state of a checkpoint; the next iteration is the one the interrupted run would have done.
   package func restore(_ checkpoint: Checkpoint, source: String) throws(Diagnostic) {
     try network.load(checkpoint.weights, source: source)
-    for (i, parameter) in optimizer.parameters.enumerated() {
-      if let direction = checkpoint.directions[parameter.name] {
-        optimizer.restoreDirection(direction, at: i)
-      }
-    }
+    optimizer.restore(checkpoint.optimizer, stepCount: checkpoint.state.stepCount)
     epoch = checkpoint.state.epoch
     losses = checkpoint.state.losses
     bestDice = checkpoint.state.bestDice

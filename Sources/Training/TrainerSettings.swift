@@ -1,8 +1,10 @@
 // A trainer as data: nnU-Net's constants under the keys that scripts use. Functions that replace a step are TrainerHooks.
 
 package import Archives
+package import Backends
 package import Reporting
 
+import func Foundation.cos
 import func Foundation.pow
 
 /// The constants of a training procedure; the defaults are nnU-Net's `nnUNetTrainer`.
@@ -15,8 +17,14 @@ package struct TrainerSettings: Sendable, Equatable {
   package var validationIterations = 50
   package var initialLearningRate = 0.01
   package var weightDecay = 3e-5
+  package var optimizer = OptimizerName.sgd
   package var momentum = 0.99
   package var usesNesterov = true
+  /// Whether Adam and AdamW divide by the largest second moment so far.
+  package var usesAMSGrad = false
+  package var schedule = ScheduleName.polynomial
+  /// Epochs at the start in which the rate rises linearly to its initial value.
+  package var warmupEpochs = 0
   /// The share of samples that must contain foreground.
   package var foregroundFraction = 0.33
   package var usesDeepSupervision = true
@@ -31,11 +39,36 @@ package struct TrainerSettings: Sendable, Equatable {
 
   package init() {}
 
+  /// The optimizers by the names that scripts use.
+  package enum OptimizerName: String, Sendable, CaseIterable {
+    case sgd, adam, adamw, adan
+  }
+
+  /// How the learning rate falls.
+  package enum ScheduleName: String, Sendable, CaseIterable {
+    /// `initial * (1 - epoch / epochs) ^ 0.9`
+    case polynomial = "poly"
+    /// `initial / 2 * (1 + cos(pi * epoch / epochs))`
+    case cosine
+  }
+
+  /// The optimizer's rule with its constants.
+  package var optimizerRule: OptimizerRule {
+    switch optimizer {
+    case .sgd: .sgd(momentum: momentum, nesterov: usesNesterov)
+    case .adam: .adam(decoupledDecay: false, amsgrad: usesAMSGrad)
+    case .adamw: .adam(decoupledDecay: true, amsgrad: usesAMSGrad)
+    case .adan: .adan
+    }
+  }
+
   /// Every key with its value, for run files, model folders and hashes.
   package var json: JSON {
     [
       "name": .string(name), "epochs": .integer(epochs), "iterations": .integer(iterations),
       "validation_iterations": .integer(validationIterations), "initial_lr": .number(initialLearningRate),
+      "optimizer": .string(optimizer.rawValue), "amsgrad": .bool(usesAMSGrad),
+      "lr_schedule": .string(schedule.rawValue), "warmup_epochs": .integer(warmupEpochs),
       "weight_decay": .number(weightDecay), "momentum": .number(momentum), "nesterov": .bool(usesNesterov),
       "foreground_fraction": .number(foregroundFraction), "deep_supervision": .bool(usesDeepSupervision),
       "mirror_axes": mirrorAxes.map { JSON($0) } ?? .null, "clip_norm": .number(clipNorm),
@@ -59,6 +92,12 @@ package struct TrainerSettings: Sendable, Equatable {
     case "validation_iterations": validationIterations = try positive(key, value, source)
     case "initial_lr": initialLearningRate = try number(key, value, source, 0...1000)
     case "weight_decay": weightDecay = try number(key, value, source, 0...1)
+    case "optimizer": optimizer = try choice(key, value, source)
+    case "amsgrad": usesAMSGrad = try read(key, value.bool, "true or false", value, source)
+    case "lr_schedule": schedule = try choice(key, value, source)
+    case "warmup_epochs":
+      warmupEpochs = try read(
+        key, value.integer.flatMap { $0 >= 0 ? $0 : nil }, "a whole number from 0", value, source)
     case "momentum": momentum = try number(key, value, source, 0...1)
     case "nesterov": usesNesterov = try read(key, value.bool, "true or false", value, source)
     case "foreground_fraction": foregroundFraction = try number(key, value, source, 0...1)
@@ -91,6 +130,13 @@ package struct TrainerSettings: Sendable, Equatable {
     return value
   }
 
+  private func choice<T: RawRepresentable & CaseIterable>(
+    _ key: String, _ value: JSON, _ source: String
+  ) throws(Diagnostic) -> T where T.RawValue == String {
+    let names = T.allCases.map(\.rawValue).joined(separator: ", ")
+    return try read(key, value.string.flatMap(T.init), "one of \(names)", value, source)
+  }
+
   private func positive(_ key: String, _ value: JSON, _ source: String) throws(Diagnostic) -> Int {
     try read(key, value.integer.flatMap { $0 >= 1 ? $0 : nil }, "a whole number from 1", value, source)
   }
@@ -103,8 +149,13 @@ package struct TrainerSettings: Sendable, Equatable {
       "a number from \(range.lowerBound) to \(range.upperBound)", value, source)
   }
 
-  /// nnU-Net's polynomial decay: `initial * (1 - epoch / epochs) ^ 0.9`.
+  /// The learning rate of an epoch: a linear rise over the warm-up, then the schedule over the epochs that remain.
   package func learningRate(epoch: Int) -> Double {
-    initialLearningRate * pow(1 - Double(epoch) / Double(epochs), 0.9)
+    if epoch < warmupEpochs { return initialLearningRate / Double(warmupEpochs) * Double(epoch + 1) }
+    let progress = Double(epoch - warmupEpochs) / Double(epochs - warmupEpochs)
+    switch schedule {
+    case .polynomial: return initialLearningRate * pow(1 - progress, 0.9)
+    case .cosine: return initialLearningRate / 2 * (1 + cos(.pi * progress))
+    }
   }
 }

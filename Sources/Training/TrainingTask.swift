@@ -4,6 +4,7 @@ package import Archives
 package import Datasets
 package import Foundation
 package import Planning
+package import Tensors
 
 /// One fold of one configuration.
 package struct TrainingTask {
@@ -20,6 +21,8 @@ package struct TrainingTask {
   package var folder: URL
   /// Key of all random numbers.
   package var seed: Int
+  /// How activations and their gradients are stored; weights are float32 always.
+  package var precision = Precision.float32
   /// Whether checkpoints are written.
   package var writesCheckpoints = true
 

@@ -92,6 +92,12 @@ package struct PredictCommand: ParsableCommand {
     help: ArgumentHelp("Device: cpu. Without it a usable GPU, else the CPU.", valueName: "device"))
   var device: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "How activations are stored: fp32, as nnU-Net computes on a CPU, or bf16, faster and less exact.",
+      valueName: "type"))
+  var precision = "fp32"
+
   @Flag(name: .switched("disable_progress_bar"), help: "No progress bars.")
   var hidesProgress = false
 
@@ -125,6 +131,7 @@ package struct PredictCommand: ParsableCommand {
     request.stepFraction = stepSize
     request.usesMirroring = !disablesMirroring
     request.savesProbabilities = savesProbabilities
+    request.precision = try PrecisionChoice.parse(precision)
     request.keepsExisting = continues
     request.part = (part, partCount)
     try pipeline.predict(folder: URL(filePath: input), to: URL(filePath: output), request)

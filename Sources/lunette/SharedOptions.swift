@@ -6,6 +6,7 @@ import Foundation
 import Pipelines
 import Reporting
 import Scripting
+import Tensors
 
 extension NameSpecification {
   /// A name of several letters behind one dash, as nnU-Net writes them: `-tr`.
@@ -93,5 +94,17 @@ enum DeviceChoice {
         remedy: nearestName(to: name, in: ["cpu", "cuda", "mps"]).map { "did you mean -device \($0)?" }
           ?? "leave -device away")
     }
+  }
+}
+
+/// The value of `--precision`.
+enum PrecisionChoice {
+  static func parse(_ text: String, alternatives: [String] = []) throws(Diagnostic) -> Precision {
+    if let precision = Precision(name: text) { return precision }
+    let names = alternatives + ["fp32", "bf16"]
+    throw Diagnostic(
+      "`\(text)` is no precision", expected: names.joined(separator: ", "), found: text,
+      remedy: nearestName(to: text, in: names).map { "did you mean --precision \($0)?" }
+        ?? "leave --precision away")
   }
 }

@@ -61,6 +61,12 @@ struct TrainCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Seed of everything random.", valueName: "number"))
   var seed: UInt64 = 0
 
+  @Option(
+    help: ArgumentHelp(
+      "How activations are stored while training: fp32, bf16, or auto for bf16 where the CPU computes in it. "
+        + "Validation is fp32.", valueName: "type"))
+  var precision = "auto"
+
   @Option(help: ArgumentHelp("Folder to search first for trainers (NAME.lua).", valueName: "dir"))
   var trainers: String?
 
@@ -85,10 +91,13 @@ struct TrainCommand: ParsableCommand {
       gpuCount > 1, "-num_gpus \(gpuCount)",
       "there is no GPU here; training on the CPU with the planned batch size")
     let pipeline = folders.pipeline()
-    let request = TrainingRequest(
+    var request = TrainingRequest(
       dataset: try pipeline.roots.resolveName(dataset), configuration: configurationName, fold: fold,
       trainer: try TrainerSearch(folder: trainers).find(trainer), plans: plans, start: start, seed: seed,
       writesCheckpoints: !disablesCheckpoints)
+    if precision != "auto" {
+      request.precision = try PrecisionChoice.parse(precision, alternatives: ["auto"])
+    }
     let run = try pipeline.train(request)
     let validation = ValidationRequest(
       checkpoint: validatesBest ? .best : .final, savesProbabilities: savesProbabilities)

@@ -21,7 +21,7 @@ struct ConvolutionCase: Sendable, CustomTestStringConvertible {
   init() throws { backend = try CPUBackend() }
 
   private func activation(_ array: NDArray<Float>) -> Tensor {
-    backend.activation(Tensor(array, pool: backend.pool))
+    backend.activation(Tensor(array, pool: backend.pool), precision: .float32)
   }
 
   private func plain(_ array: NDArray<Float>) -> Tensor { Tensor(array, pool: backend.pool) }
@@ -78,10 +78,11 @@ struct ConvolutionCase: Sendable, CustomTestStringConvertible {
     let weight = plain(randomArray([16, 16, 3, 3], seed: 2))
     let before = backend.plain(try backend.convolve(source, weight: weight, bias: nil, geometry: geometry))
       .hostArray
-    let step = DescentStep(learningRate: 1, momentum: 0, weightDecay: 1, usesNesterov: false, isFirst: true)
+    let step = DescentStep(learningRate: 1, weightDecay: 1, isFirst: true)
     let zero = plain(NDArray(shape: weight.shape, repeating: 0))
     backend.descend(
-      weight, gradient: zero, momentum: plain(NDArray(shape: weight.shape, repeating: 0)), step: step)
+      weight, gradient: zero, state: [plain(NDArray(shape: weight.shape, repeating: 0))],
+      rule: .sgd(momentum: 0, nesterov: false), step: step)
     let after = backend.plain(try backend.convolve(source, weight: weight, bias: nil, geometry: geometry))
       .hostArray
     #expect(before.elements.contains { abs($0) > 0.1 })

@@ -5,13 +5,17 @@ import Foundation
 import Tensors
 import Testing
 
+private func diceAndEntropy(batch: Bool = false) -> [WeightedLossTerm] {
+  [WeightedLossTerm(1, .dice(batch: batch)), WeightedLossTerm(1, .crossEntropy(labelSmoothing: 0))]
+}
+
 @Suite(.serialized) struct SegmentationLossTests {
   private let backend: CPUBackend
 
   init() throws { backend = try CPUBackend() }
 
   private func evaluate(
-    _ logits: NDArray<Float>, _ target: SegmentationTarget, _ terms: SegmentationLossTerms
+    _ logits: NDArray<Float>, _ target: SegmentationTarget, _ terms: [WeightedLossTerm]
   ) -> (value: Double, gradient: NDArray<Float>) {
     let result = backend.segmentationLoss(
       logits: Tensor(logits, pool: backend.pool), target: target, terms: terms, wantsGradient: true)
@@ -29,20 +33,20 @@ import Testing
   @Test("Dice and cross-entropy give the reference's values")
   func referenceValues() {
     let target = SegmentationTarget.labels(labels, ignored: nil)
-    let entropyOnly = SegmentationLossTerms(diceWeight: 0)
+    let entropyOnly = [WeightedLossTerm(1, .crossEntropy(labelSmoothing: 0))]
     #expect(abs(evaluate(logits, target, entropyOnly).value - 0.5193917) < 1e-6)
-    #expect(abs(evaluate(logits, target, SegmentationLossTerms()).value - -0.0807250) < 1e-6)
-    #expect(abs(evaluate(logits, target, SegmentationLossTerms(batchDice: true)).value - -0.0852660) < 1e-6)
+    #expect(abs(evaluate(logits, target, diceAndEntropy()).value - -0.0807250) < 1e-6)
+    #expect(abs(evaluate(logits, target, diceAndEntropy(batch: true)).value - -0.0852660) < 1e-6)
     var ignoring = labels
     ignoring[3] = 3
-    let value = evaluate(logits, .labels(ignoring, ignored: 3), SegmentationLossTerms(batchDice: true)).value
+    let value = evaluate(logits, .labels(ignoring, ignored: 3), diceAndEntropy(batch: true)).value
     #expect(abs(value - -0.0395364) < 1e-6)
   }
 
   @Test("Zero logits give the reference's value")
   func zeroLogits() {
     let zeros = NDArray<Float>(shape: [2, 3, 2, 2], repeating: 0)
-    let value = evaluate(zeros, .labels([0, 0, 1, 2, 0, 0, 1, 2], ignored: nil), SegmentationLossTerms())
+    let value = evaluate(zeros, .labels([0, 0, 1, 2, 0, 0, 1, 2], ignored: nil), diceAndEntropy())
       .value
     #expect(abs(value - 0.8128949) < 1e-6)
   }
@@ -51,7 +55,7 @@ import Testing
   func regionsWithIgnoreMap() {
     let zeros = NDArray<Float>(shape: [1, 3, 2, 2], repeating: 0)
     let maps = [Int16](repeating: 0, count: 16)
-    let terms = SegmentationLossTerms(diceWeight: 0)
+    let terms = [WeightedLossTerm(1, .crossEntropy(labelSmoothing: 0))]
     #expect(abs(evaluate(zeros, .regions(maps, hasIgnoreMap: true), terms).value - 3 * log(2.0)) < 1e-6)
     #expect(
       abs(evaluate(zeros, .regions(Array(maps.prefix(12)), hasIgnoreMap: false), terms).value - log(2.0))
@@ -68,7 +72,11 @@ import Testing
       .labels(labels, ignored: nil), .labels(ignoring, ignored: 3), .regions(regions, hasIgnoreMap: false),
       .regions(withIgnore, hasIgnoreMap: true),
     ]
-    let terms = SegmentationLossTerms(crossEntropyWeight: 0.7, diceWeight: 1.3, batchDice: batchDice)
+    let terms = [
+      WeightedLossTerm(0.7, .crossEntropy(labelSmoothing: 0)), WeightedLossTerm(1.3, .dice(batch: batchDice)),
+      WeightedLossTerm(
+        0.4, .overlap(OverlapRatio(falsePositiveWeight: 0.3, falseNegativeWeight: 0.8, batch: batchDice))),
+    ]
     // Float logits move by 2^-7, so that differences keep four digits.
     let h: Float = 0x1p-7
     for target in targets {
@@ -80,6 +88,49 @@ import Testing
         let numeric =
           (evaluate(up, target, terms).value - evaluate(down, target, terms).value) / Double(2 * h)
         #expect(abs(numeric - Double(gradient.elements[i])) < 2e-4)
+      }
+    }
+  }
+
+  /// Cross-entropies of the logits in double precision: of each voxel's label, and the mean over the labels.
+  private func entropies(_ labels: [Int16], ignored: Int16) -> [(own: Double, mean: Double)] {
+    labels.indices.map { index in
+      let (n, v) = (index / 4, index % 4)
+      guard labels[index] != ignored else { return (0, 0) }
+      let x = (0..<3).map { Double(logits.elements[(n * 3 + $0) * 4 + v]) }
+      let total = log(x.reduce(0) { $0 + exp($1) })
+      return (total - x[Int(labels[index])], total - x.reduce(0, +) / 3)
+    }
+  }
+
+  @Test("Label smoothing, top-k and focal agree with their definitions, and their gradients with differences")
+  func voxelLosses() {
+    var ignoring = labels
+    ignoring[5] = 3
+    let e = entropies(ignoring, ignored: 3)
+    let smoothed = e.map { 0.9 * $0.own + 0.1 * $0.mean }
+    let focal = e.map { pow(1 - exp(-$0.own), 2) * $0.own }.reduce(0, +) / 7
+    let cases: [(LossTerm, Double)] = [
+      (.crossEntropy(labelSmoothing: 0.1), smoothed.reduce(0, +) / 7),
+      (.topK(fraction: 0.4, labelSmoothing: 0), e.map(\.own).sorted(by: >).prefix(3).reduce(0, +) / 3),
+      (.topK(fraction: 0.4, labelSmoothing: 0.1), smoothed.sorted(by: >).prefix(3).reduce(0, +) / 3),
+      (.topK(fraction: 1, labelSmoothing: 0), e.map(\.own).reduce(0, +) / 8),
+      (.focal(gamma: 2), focal), (.focal(gamma: 0), e.map(\.own).reduce(0, +) / 7),
+    ]
+    let target = SegmentationTarget.labels(ignoring, ignored: 3)
+    let h: Float = 0x1p-7
+    for (term, expected) in cases {
+      let terms = [WeightedLossTerm(0.8, term), WeightedLossTerm(0.3, .dice())]
+      let alone = evaluate(logits, target, [WeightedLossTerm(1, term)])
+      #expect(abs(alone.value - expected) < 1e-6, "\(term)")
+      let gradient = evaluate(logits, target, terms).gradient
+      for i in logits.elements.indices {
+        var (up, down) = (logits, logits)
+        up.elements[i] += h
+        down.elements[i] -= h
+        let numeric =
+          (evaluate(up, target, terms).value - evaluate(down, target, terms).value) / Double(2 * h)
+        #expect(abs(numeric - Double(gradient.elements[i])) < 2e-4, "\(term)")
       }
     }
   }

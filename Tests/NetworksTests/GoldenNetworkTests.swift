@@ -32,7 +32,7 @@ private let stepTolerance = 5e-3
   @Test(
     "Outputs, losses of six SGD steps, gradients and weights are the reference's",
     .enabled(if: Goldens.areAvailable, Comment(rawValue: Goldens.absence)), .tags(.golden),
-    arguments: ["plain3d", "plain3d_aniso", "plain2d", "regions3d"])
+    arguments: ["plain3d", "plain3d_aniso", "plain2d", "regions3d", "resenc3d"])
   func network(_ name: String) throws {
     let folder = Goldens.path("golden/network/\(name)")
     let golden = try JSON(contentsOf: folder.appending(path: "golden.json"))
@@ -63,7 +63,7 @@ private let stepTolerance = 5e-3
 
     let loss = DeepSupervisionLoss(
       loss: .diceAndCrossEntropy(batchDice: golden["batch_dice"]?.bool ?? false), weights: weights)
-    let optimizer = SGDOptimizer(parameters: network.parameters, backend: backend)
+    let optimizer = Optimizer(parameters: network.parameters, backend: backend)
     let losses = try #require(golden["losses"]?.doubles)
     let norms = try #require(golden["grad_norm_before_clip"]?.doubles)
     for (step, expected) in losses.enumerated() {

@@ -4,6 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// How activations are stored; arithmetic on them is float32 throughout, and parameters are always float32.
+typedef enum { NNK_FLOAT32 = 0, NNK_BFLOAT16 = 1 } nnk_type;
+
 // The pool (libgomp's, which oneDNN uses too).
 void nnk_set_thread_count(int count);
 int nnk_thread_count(void);
@@ -15,39 +18,55 @@ int nnk_cpu_has_avx512_bf16(void);
 
 // Instance norm with affine parameters, then leaky ReLU (slope 1 leaves the norm alone).
 // mean, rstd: [N][C padded]; gamma, beta: [C padded], zero in the padding.
-void nnk_norm_forward(const float *x, float *y, float *mean, float *rstd, const float *gamma, const float *beta,
+void nnk_norm_forward(const void *x, void *y, nnk_type type, float *mean, float *rstd, const float *gamma, const float *beta,
                       ptrdiff_t samples, ptrdiff_t blocks, ptrdiff_t voxels, int block, float eps, float slope);
+// The result of nnk_norm_forward once more, from its mean and rstd.
+void nnk_norm_apply(const void *x, void *y, nnk_type type, const float *mean, const float *rstd, const float *gamma,
+                    const float *beta, ptrdiff_t samples, ptrdiff_t blocks, ptrdiff_t voxels, int block, float slope);
 // dx may be dy. dgamma_parts, dbeta_parts: [N][C padded], summed by the caller over N.
-void nnk_norm_backward(const float *x, const float *dy, float *dx, const float *mean, const float *rstd,
+void nnk_norm_backward(const void *x, const void *dy, void *dx, nnk_type type, const float *mean, const float *rstd,
                        const float *gamma, const float *beta, float *dgamma_parts, float *dbeta_parts,
                        ptrdiff_t samples, ptrdiff_t blocks, ptrdiff_t voxels, int block, float slope);
 
-// Leaky ReLU alone; backward takes the forward's output.
-void nnk_leaky_relu(const float *x, float *y, ptrdiff_t count, float slope);
-void nnk_leaky_relu_backward(const float *y, const float *dy, float *dx, ptrdiff_t count, float slope);
+// Residual sum: y = leaky ReLU of a + b. Backward takes y: g = dy or slope * dy.
+void nnk_residual(const void *a, const void *b, void *y, nnk_type type, ptrdiff_t count, float slope);
+void nnk_residual_backward(const void *y, const void *dy, void *g, nnk_type type, ptrdiff_t count, float slope);
+
+// Average pooling with kernel = stride; extent is the output's. x is [N][blocks][D*kd][H*kh][W*kw][B]. Backward spreads.
+void nnk_average_pool(const void *x, void *y, nnk_type type, ptrdiff_t samples, ptrdiff_t blocks,
+                      const ptrdiff_t extent[3], const ptrdiff_t kernel[3], int block);
+void nnk_average_pool_backward(const void *dy, void *dx, nnk_type type, ptrdiff_t samples, ptrdiff_t blocks,
+                               const ptrdiff_t extent[3], const ptrdiff_t kernel[3], int block);
 
 // a[i] += b[i]
-void nnk_add_into(float *a, const float *b, ptrdiff_t count);
+void nnk_add_into(void *a, const void *b, nnk_type type, ptrdiff_t count);
+// Between storage types, rounding to nearest even.
+void nnk_to_bfloat16(const float *x, void *y, ptrdiff_t count);
+void nnk_to_float32(const void *x, float *y, ptrdiff_t count);
 // a[i] = a[i] * scale
 void nnk_scale(float *a, float scale, ptrdiff_t count);
 // Sum of squares in double, in a fixed order for a fixed thread count.
 double nnk_sum_of_squares(const float *a, ptrdiff_t count);
 // Sums over N and V per channel of a blocked tensor: sums [C padded].
-void nnk_channel_sums(const float *x, float *sums, ptrdiff_t samples, ptrdiff_t blocks, ptrdiff_t voxels, int block);
+void nnk_channel_sums(const void *x, nnk_type type, float *sums, ptrdiff_t samples, ptrdiff_t blocks, ptrdiff_t voxels,
+                      int block);
 
-// Copies between plain and blocked layouts; lanes beyond C become zeros.
-void nnk_plain_to_blocked(const float *x, float *y, ptrdiff_t samples, ptrdiff_t channels, ptrdiff_t voxels, int block);
-void nnk_blocked_to_plain(const float *x, float *y, ptrdiff_t samples, ptrdiff_t channels, ptrdiff_t voxels, int block);
+// Copies between the plain float32 layout and the blocked one of either type; lanes beyond C become zeros.
+void nnk_plain_to_blocked(const float *x, void *y, nnk_type type, ptrdiff_t samples, ptrdiff_t channels,
+                          ptrdiff_t voxels, int block);
+void nnk_blocked_to_plain(const void *x, nnk_type type, float *y, ptrdiff_t samples, ptrdiff_t channels,
+                          ptrdiff_t voxels, int block);
 
-// Concatenation of channel blocks and its inverse; a and b are blocked with full blocks except b's last.
-void nnk_concatenate(const float *a, const float *b, float *y, ptrdiff_t samples, ptrdiff_t a_size, ptrdiff_t b_size);
-void nnk_split(const float *y, float *a, float *b, ptrdiff_t samples, ptrdiff_t a_size, ptrdiff_t b_size);
+// Concatenation of channel blocks and its inverse; a and b are blocked with full blocks except b's last. Sizes are the
+// bytes of one sample.
+void nnk_concatenate(const void *a, const void *b, void *y, ptrdiff_t samples, ptrdiff_t a_size, ptrdiff_t b_size);
+void nnk_split(const void *y, void *a, void *b, ptrdiff_t samples, ptrdiff_t a_size, ptrdiff_t b_size);
 
 // Transposed convolution with kernel = stride: t is [N][K*blocks][D*H*W][B], k outermost of the channels;
 // y is [N][blocks][D*kd][H*kh][W*kw][B]. bias: [blocks*B] or NULL.
-void nnk_depth_to_space(const float *t, float *y, const float *bias, ptrdiff_t samples, ptrdiff_t blocks,
+void nnk_depth_to_space(const void *t, void *y, nnk_type type, const float *bias, ptrdiff_t samples, ptrdiff_t blocks,
                         const ptrdiff_t extent[3], const ptrdiff_t kernel[3], int block);
-void nnk_space_to_depth(const float *y, float *t, ptrdiff_t samples, ptrdiff_t blocks, const ptrdiff_t extent[3],
+void nnk_space_to_depth(const void *y, void *t, nnk_type type, ptrdiff_t samples, ptrdiff_t blocks, const ptrdiff_t extent[3],
                         const ptrdiff_t kernel[3], int block);
 
 // Losses on plain logits [N][K][V].
@@ -62,9 +81,26 @@ void nnk_cross_entropy(const float *x, const int16_t *labels, ptrdiff_t samples,
 void nnk_dice_sums(const float *p, const int16_t *labels, ptrdiff_t samples, ptrdiff_t channels, ptrdiff_t voxels,
                    int ignored, double *sums);
 // Adds to dx the gradient of  ce_scale * sum(-log p[label])  and of a Dice term whose derivative by p[n][k][v] is
-// a[n][k] * y + b[n][k] (a, b: [N][K]); nothing where the label is `ignored`.
+// a[n][k] * y + b[n][k] (a, b: [N][K]); nothing where the label is `ignored`. With `weight` [N][V] each voxel has a
+// factor of its own in place of ce_scale; `tilt` [N][V] adds tilt * (y - 1 / K), as label smoothing does. Either is NULL
+// if not wanted.
 void nnk_softmax_loss_gradient(const float *p, const int16_t *labels, float *dx, ptrdiff_t samples, ptrdiff_t channels,
-                               ptrdiff_t voxels, int ignored, float ce_scale, const float *a, const float *b);
+                               ptrdiff_t voxels, int ignored, float ce_scale, const float *weight, const float *tilt,
+                               const float *a, const float *b);
+
+// Per voxel: -log p[label] and the mean of -log p over the channels, both 0 where the label is `ignored`. Returns how
+// many voxels count.
+int64_t nnk_voxel_entropies(const float *x, const int16_t *labels, ptrdiff_t samples, ptrdiff_t channels,
+                            ptrdiff_t voxels, int ignored, float *entropy, float *uniform);
+// Terms made of them. Each returns the sum of its values over `count` voxels and adds `scale` times its derivative to
+// weight and tilt as nnk_softmax_loss_gradient takes them. Smoothed: (1 - epsilon) entropy + epsilon uniform.
+double nnk_smoothed_entropy(const float *entropy, const float *uniform, ptrdiff_t count, float epsilon, float scale,
+                            float *weight, float *tilt);
+// The `kept` voxels of the largest smoothed entropy; of equals the first.
+double nnk_top_entropy(const float *entropy, const float *uniform, ptrdiff_t count, ptrdiff_t kept, float epsilon,
+                       float scale, float *weight, float *tilt);
+// (1 - p)^gamma * entropy.
+double nnk_focal(const float *entropy, ptrdiff_t count, float gamma, float scale, float *weight);
 
 // Regions: p = sigmoid(x). Five sums per sample and region: binary cross-entropy, intersection, prediction mass,
 // reference mass, voxels counted: [N][R][5]. Targets [N][T][V], the last an ignore map if has_ignore.
@@ -78,6 +114,21 @@ void nnk_region_loss_gradient(const float *p, const int16_t *targets, float *dx,
 // Stochastic gradient descent with momentum, optionally Nesterov's; weight decay is added to the scaled gradient.
 void nnk_sgd(float *w, const float *g, float *m, ptrdiff_t count, float rate, float momentum, float decay, float scale,
              int nesterov, int first);
+
+// Adam. shrink: the factor of decoupled decay on w; rate: learning rate over the first moment's correction; root: the
+// square root of the second moment's correction. top: the largest second moment so far, or NULL.
+typedef struct {
+  float scale, beta1, beta2, epsilon, decay, shrink, rate, root;
+} nnk_adam_step;
+void nnk_adam(float *w, const float *g, float *m, float *v, float *top, ptrdiff_t count, nnk_adam_step step);
+
+// Adan. m, v, n: moments of gradient, gradient difference and square; last: the gradient of the step before.
+typedef struct {
+  float scale, beta1, beta2, beta3, epsilon, rate, shrink, correction1, correction2, correction3;
+  int first;
+} nnk_adan_step;
+void nnk_adan(float *w, const float *g, float *m, float *v, float *n, float *last, ptrdiff_t count,
+              nnk_adan_step step);
 
 // Hard predictions against targets, added to counts [K][3]: true positives, false positives, false negatives.
 // Labels: the class of the largest logit; the first of equals wins. Regions: logit > 0.

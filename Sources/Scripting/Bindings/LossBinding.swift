@@ -18,13 +18,18 @@ final class LossObject: ScriptObject {
   }
 
   var luaDescription: String {
-    let terms = loss.terms.map { weight, term in
+    let terms = loss.terms.map { weighted in
       let name: String
-      switch term {
-      case .dice(let batch, _, _): name = batch ? "batch dice" : "dice"
-      case .crossEntropy: name = "cross-entropy"
+      switch weighted.term {
+      case .overlap(let ratio):
+        let kind = ratio.falsePositiveWeight == 0.5 && ratio.falseNegativeWeight == 0.5 ? "dice" : "tversky"
+        name = ratio.batch ? "batch \(kind)" : kind
+      case .crossEntropy(let smoothing):
+        name = smoothing == 0 ? "cross-entropy" : "cross-entropy (label smoothing \(smoothing))"
+      case .topK(let fraction, _): name = "top \(100 * fraction) % cross-entropy"
+      case .focal(let gamma): name = "focal (gamma \(gamma))"
       }
-      return weight == 1 ? name : "\(weight) × \(name)"
+      return weighted.weight == 1 ? name : "\(weighted.weight) × \(name)"
     }
     return "loss " + terms.joined(separator: " + ") + (weights.map { " with deep supervision \($0)" } ?? "")
   }
@@ -158,26 +163,77 @@ extension Binding {
       ], positional: 0, returns: "a loss", example: "local loss = lunette.loss.dice{ batch=false }")
   ) { arguments in
     [
-      .object(
-        LossObject(
-          SegmentationLoss([
-            (
-              1,
-              .dice(
-                batch: try arguments.boolean("batch"),
-                includesBackground: try arguments.boolean("background"),
-                smoothing: try arguments.number("smoothing"))
-            )
-          ])))
+      single(
+        .dice(
+          batch: try arguments.boolean("batch"), includesBackground: try arguments.boolean("background"),
+          smoothing: try arguments.number("smoothing")))
+    ]
+  }
+
+  private static func single(_ term: LossTerm) -> LuaValue {
+    .object(LossObject(SegmentationLoss([WeightedLossTerm(1, term)])))
+  }
+
+  private static let labelSmoothing = ParameterSchema(
+    "label_smoothing", .number, default: 0.0, in: 0...1, "the share of the reference spread over all labels")
+
+  static let tversky = Binding(
+    FunctionSchema(
+      "lunette.loss.tversky",
+      "Tversky's overlap: Dice with weights of its own for what is predicted too much and too little.",
+      parameters: [
+        ParameterSchema(
+          "alpha", .number, default: 0.3, in: 0...100, "weight of false positives; 0.5 in Dice"),
+        ParameterSchema("beta", .number, default: 0.7, in: 0...100, "weight of false negatives; 0.5 in Dice"),
+        ParameterSchema("batch", .boolean, default: false, "sums over the batch before the ratio"),
+        ParameterSchema("background", .boolean, default: false, "counts the first class too"),
+        ParameterSchema("smoothing", .number, default: 1e-5, in: 0...1, "added to numerator and denominator"),
+      ], positional: 0, returns: "a loss",
+      example: "local loss = lunette.loss.tversky{ alpha=0.3, beta=0.7 } + lunette.loss.cross_entropy{}")
+  ) { arguments in
+    [
+      single(
+        .overlap(
+          OverlapRatio(
+            falsePositiveWeight: try arguments.number("alpha"),
+            falseNegativeWeight: try arguments.number("beta"), batch: try arguments.boolean("batch"),
+            includesBackground: try arguments.boolean("background"),
+            smoothing: try arguments.number("smoothing"))))
     ]
   }
 
   static let crossEntropy = Binding(
     FunctionSchema(
       "lunette.loss.cross_entropy", "Cross-entropy over labels, or binary cross-entropy over regions.",
-      positional: 0, returns: "a loss",
+      parameters: [labelSmoothing], positional: 0, returns: "a loss",
       example: "local loss = lunette.loss.dice{} + lunette.loss.cross_entropy{}")
-  ) { _ in [.object(LossObject(SegmentationLoss([(1, .crossEntropy)])))] }
+  ) { arguments in [single(.crossEntropy(labelSmoothing: try arguments.number("label_smoothing")))] }
+
+  static let topK = Binding(
+    FunctionSchema(
+      "lunette.loss.top_k", "Cross-entropy over the voxels where it is largest; labels only.",
+      parameters: [
+        ParameterSchema("percent", .number, default: 10.0, in: 0.001...100, "the share of voxels that count"),
+        labelSmoothing,
+      ], positional: 0, returns: "a loss", example: "local loss = lunette.loss.top_k{ percent=10 }")
+  ) { arguments in
+    [
+      single(
+        .topK(
+          fraction: try arguments.number("percent") / 100,
+          labelSmoothing: try arguments.number("label_smoothing")))
+    ]
+  }
+
+  static let focal = Binding(
+    FunctionSchema(
+      "lunette.loss.focal",
+      "Cross-entropy that counts less where the prediction is already right; labels only.",
+      parameters: [
+        ParameterSchema("gamma", .number, default: 2.0, in: 0...100, "how much less; 0 is cross-entropy")
+      ], positional: 0, returns: "a loss",
+      example: "local loss = lunette.loss.dice{} + 0.5 * lunette.loss.focal{ gamma=2 }")
+  ) { arguments in [single(.focal(gamma: try arguments.number("gamma")))] }
 
   static let deepSupervision = Binding(
     FunctionSchema(

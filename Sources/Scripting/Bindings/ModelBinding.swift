@@ -58,6 +58,7 @@ final class ModelObject: ScriptObject {
       "folds", .list(.any), "the folds whose networks are averaged; all that are there by default"),
     ParameterSchema(
       "checkpoint", .choice(["final", "best", "latest"]), default: "final", "which checkpoint of each fold"),
+    ParameterSchema("precision", .choice(["fp32", "bf16"]), default: "fp32", "how activations are stored"),
     ParameterSchema("mirror", .boolean, default: true, "averages over mirrored images too"),
     ParameterSchema("step", .number, default: 0.5, in: 0.01...1, "the window's step as a share of the patch"),
   ]
@@ -77,6 +78,7 @@ final class ModelObject: ScriptObject {
     request.stepFraction = try arguments.number("step")
     request.usesMirroring = try arguments.boolean("mirror")
     request.savesProbabilities = probabilities
+    request.precision = Precision(name: try arguments.string("precision")) ?? .float32
     try pipeline.predict(folder: input, to: output, request)
   }
 

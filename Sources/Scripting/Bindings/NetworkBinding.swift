@@ -48,14 +48,15 @@ final class NetworkObject: ScriptObject {
     "network of \(network.parameterCount) parameters with \(network.headCount) heads"
   }
 
-  func forward(_ input: NDArray<Float>, gradients: Bool) throws -> LuaValue {
+  func forward(_ input: NDArray<Float>, gradients: Bool, precision: Precision) throws -> LuaValue {
     guard input.shape.count == 4 || input.shape.count == 5 else {
       throw Diagnostic(
         "a network takes a batch of images", expected: "[N, C, spatial...]", found: "\(input.shape)")
     }
     let backend = network.backend
     let tape = Tape(backend: backend, isRecording: gradients)
-    let heads = try network.forward(Tensor(input, pool: backend.pool), heads: network.headCount, on: tape)
+    let heads = try network.forward(
+      backend.converted(Tensor(input, pool: backend.pool), to: precision), heads: network.headCount, on: tape)
     let pass = NetworkPass(heads: heads, tape: tape)
     // What a pass keeps is not known here; about a hundred feature maps per input voxel are usual.
     let kept = gradients ? 400 * input.count : 0
@@ -88,11 +89,15 @@ final class NetworkObject: ScriptObject {
           parameters: [
             .required("input", .object("tensor"), "a batch of images: [N, C, spatial...]"),
             ParameterSchema("gradients", .boolean, default: true, "keeps what a loss needs to go backwards"),
+            ParameterSchema(
+              "precision", .choice(["fp32", "bf16"]), default: "fp32", "how activations are stored"),
           ], returns: "a list of tensors",
           example: "local heads = net:forward(lunette.tensor.load(\"input.npy\"))")
       ) { (it: NetworkObject, arguments) in
         let input: TensorObject = try arguments.object("input")
-        return try it.forward(input.array, gradients: arguments.boolean("gradients"))
+        return try it.forward(
+          input.array, gradients: arguments.boolean("gradients"),
+          precision: Precision(name: arguments.string("precision")) ?? .float32)
       },
       .method(
         FunctionSchema(
@@ -135,11 +140,20 @@ final class ParametersObject: ScriptObject {
 
 /// An optimizer in scripts.
 final class OptimizerObject: ScriptObject {
-  let optimizer: SGDOptimizer
+  let optimizer: Optimizer
 
-  init(_ optimizer: SGDOptimizer) { self.optimizer = optimizer }
+  init(_ optimizer: Optimizer) { self.optimizer = optimizer }
 
-  var luaDescription: String { "sgd (lr \(optimizer.learningRate), momentum \(optimizer.momentum))" }
+  var luaDescription: String {
+    let name: String
+    switch optimizer.rule {
+    case .sgd(let momentum, _): name = "sgd (momentum \(momentum)"
+    case .adam(_, _, _, let decoupledDecay, let amsgrad):
+      name = "\(decoupledDecay ? "adamw" : "adam") (amsgrad \(amsgrad)"
+    case .adan: name = "adan (three moments"
+    }
+    return "\(name), lr \(optimizer.learningRate), weight decay \(optimizer.weightDecay))"
+  }
 
   func luaSet(_ key: LuaValue, to value: LuaValue, in state: LuaState) throws {
     guard key.string == "lr", let rate = value.number, rate.isFinite, rate >= 0 else {
@@ -149,7 +163,7 @@ final class OptimizerObject: ScriptObject {
   }
 
   static let schema = ObjectSchema(
-    "optimizer", "Stochastic gradient descent with momentum; lr can be set.",
+    "optimizer", "Changes parameters along their gradients; lr can be set.",
     example: "local sgd = lunette.optimizer.sgd{ parameters=net:parameters(), lr=0.01 }\n"
       + "value:backward()\nsgd:clip(12)\nsgd:step()",
     properties: [
@@ -232,11 +246,53 @@ extension Binding {
     return [
       .object(
         OptimizerObject(
-          SGDOptimizer(
+          Optimizer(
+            .sgd(
+              momentum: try arguments.number("momentum"), nesterov: try arguments.boolean("nesterov")),
             parameters: parameters.network.parameters, backend: parameters.network.backend,
-            learningRate: try arguments.number("lr"), momentum: try arguments.number("momentum"),
-            weightDecay: try arguments.number("weight_decay"), usesNesterov: try arguments.boolean("nesterov")
-          )))
+            learningRate: try arguments.number("lr"), weightDecay: try arguments.number("weight_decay"))))
     ]
+  }
+
+  static let adam = adaptive(
+    "adam", "Adam, with decay added to the gradient.", weightDecay: 0, hasAMSGrad: true
+  ) { .adam(decoupledDecay: false, amsgrad: $0) }
+
+  static let adamw = adaptive(
+    "adamw", "Adam with decoupled decay.", weightDecay: 1e-2, hasAMSGrad: true
+  ) { .adam(decoupledDecay: true, amsgrad: $0) }
+
+  static let adan = adaptive(
+    "adan", "Adan: Nesterov momentum from gradient differences.", weightDecay: 0, hasAMSGrad: false
+  ) { _ in .adan }
+
+  private static func adaptive(
+    _ name: String, _ summary: String, weightDecay: Double, hasAMSGrad: Bool,
+    rule: @escaping @Sendable (_ amsgrad: Bool) -> OptimizerRule
+  ) -> Binding {
+    let amsgrad = ParameterSchema(
+      "amsgrad", .boolean, default: false, "divides by the largest second moment so far")
+    return Binding(
+      FunctionSchema(
+        "lunette.optimizer.\(name)", summary,
+        parameters: [
+          .required("parameters", .object("parameters"), "what net:parameters() gives"),
+          ParameterSchema("lr", .number, default: 0.001, in: 0...1000, "the learning rate"),
+          ParameterSchema(
+            "weight_decay", .number, default: .number(weightDecay), in: 0...1,
+            "pulls every parameter to zero"),
+        ] + (hasAMSGrad ? [amsgrad] : []), positional: 0, returns: "an optimizer",
+        example: "local optimizer = lunette.optimizer.\(name){ parameters=net:parameters(), lr=0.001 }")
+    ) { arguments in
+      let parameters: ParametersObject = try arguments.object("parameters")
+      return [
+        .object(
+          OptimizerObject(
+            Optimizer(
+              rule(hasAMSGrad ? try arguments.boolean("amsgrad") : false),
+              parameters: parameters.network.parameters, backend: parameters.network.backend,
+              learningRate: try arguments.number("lr"), weightDecay: try arguments.number("weight_decay"))))
+      ]
+    }
   }
 }

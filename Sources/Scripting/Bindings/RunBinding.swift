@@ -9,6 +9,7 @@ import LuaHost
 import Pipelines
 import Planning
 import Reporting
+import Tensors
 import Training
 
 /// A trained fold in scripts.
@@ -129,7 +130,8 @@ extension Binding {
         ParameterSchema("trainer", .object("trainer"), "the trainer; nnU-Net's default when left out"),
         ParameterSchema("seed", .integer, default: 0, in: 0...1e15, "the key of all random numbers"),
         ParameterSchema(
-          "precision", .choice(["auto", "float32"]), default: "auto", "how numbers are stored while training"),
+          "precision", .choice(["auto", "fp32", "bf16"]), default: "auto",
+          "how activations are stored while training; auto takes bf16 where the CPU computes in it"),
         ParameterSchema("overwrite", .boolean, default: false, "moves an existing run aside and starts anew"),
       ], positional: 0, returns: "a run",
       example:
@@ -148,11 +150,12 @@ extension Binding {
       try pipeline.preprocess(dataset, by: plan.plans, configurations: [configuration])
     }
     let definition = try trainer.definition(in: arguments.state)
-    let request = TrainingRequest(
+    var request = TrainingRequest(
       dataset: plan.plans.datasetName, configuration: configuration, fold: fold,
       trainer: TrainerReference(name: trainer.settings.name), plans: plan.plans.plansName,
       start: try arguments.boolean("overwrite") ? .overwrite : .whateverIsThere,
       seed: UInt64(try arguments.integer("seed")))
+    request.precision = Precision(name: try arguments.string("precision"))
     let run = try pipeline.train(request, with: definition)
     return [
       .object(RunObject(run, dataset: plan.dataset, origins: [.object(trainer), .object(plan)]))

@@ -6,7 +6,8 @@ extension Catalog {
     functions: [
       .roots, .dataset, .phantom, .fingerprint, .plan, .augmentation, .trainer, .train, .model, .ensemble,
       .volume, .evaluate, .tensor,
-      .loadTensor, .network, .dice, .crossEntropy, .deepSupervision, .sgd, .reference,
+      .loadTensor, .network, .dice, .tversky, .crossEntropy, .topK, .focal, .deepSupervision, .sgd, .adam,
+      .adamw, .adan, .reference,
     ],
     objects: [
       DatasetObject.schema, FingerprintObject.schema, PlanObject.schema, ConfigurationsObject.schema,
