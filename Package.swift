@@ -38,6 +38,9 @@ let package = Package(
     .systemLibrary(name: "CZlib"),
     .systemLibrary(name: "CCrypto"),
     .target(name: "CNifti"),
+    .target(name: "CPNG", linkerSettings: [.linkedLibrary("png")]),
+    .target(name: "CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
+    .target(name: "CTIFF", linkerSettings: [.linkedLibrary("tiff")]),
     .systemLibrary(name: "COpenBLAS"),
     .systemLibrary(name: "COneDNN"),
     .systemLibrary(name: "CCairo"),
@@ -51,7 +54,9 @@ let package = Package(
     // 2: services
     + module("Backends", ["Tensors", "Reporting", "COneDNN", "COpenBLAS", "CKernels"])
     + module("Archives", ["Tensors", "Reporting", "CZlib", "CCrypto"], fixtures: true)
-    + module("VolumeFormats", ["Archives", "Volumes", "Tensors", "Reporting", "CNifti"], fixtures: true)
+    + module(
+      "VolumeFormats",
+      ["Archives", "Volumes", "Tensors", "Reporting", "CNifti", "CPNG", "CJPEG", "CTIFF"], fixtures: true)
     + module("LuaHost", ["Reporting", "CLua", "CLuaShims"])
     // 3: parts
     + module("Networks", ["Backends", "Archives", "Tensors", "Reporting"])

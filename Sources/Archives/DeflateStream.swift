@@ -7,11 +7,13 @@ package import Reporting
 package enum DeflateWrapping: Sendable {
   case raw
   case gzip
+  case zlib
 
   fileprivate var windowBits: Int32 {
     switch self {
     case .raw: -15
     case .gzip: 31
+    case .zlib: 15
     }
   }
 }

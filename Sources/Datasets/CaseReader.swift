@@ -24,17 +24,32 @@ package struct LoadedCase: Sendable {
   }
 }
 
+extension LoadedCase {
+  /// Each channel as an image of its own.
+  ///
+  /// - Shape: `[Z, Y, X]`
+  package var channels: [Volume<Float>] {
+    let shape = Array(images.shape.dropFirst())
+    let count = shape.reduce(1, *)
+    if images.shape[0] == 1 { return [Volume(voxels: images.reshaped(shape), geometry: geometry)] }
+    return (0..<images.shape[0]).map {
+      let voxels = NDArray(shape: shape, elements: Array(images.elements[($0 * count)..<(($0 + 1) * count)]))
+      return Volume(voxels: voxels, geometry: geometry)
+    }
+  }
+}
+
 /// Reads a training case; channels and label must have the same size.
 package func readCase(_ raw: RawCase, channelCount: Int) throws -> LoadedCase {
   var loaded = try readCase(
-    TestCase(identifier: raw.identifier, images: raw.images), channelCount: channelCount)
+    TestCase(identifier: raw.identifier, images: raw.images, reader: raw.reader), channelCount: channelCount)
   guard FileManager.default.fileExists(atPath: raw.label.path) else {
     throw Diagnostic(
       "case \(raw.identifier) has no label file", at: raw.label.path, expected: "a label map",
       found: "no such file",
       remedy: "add the file, or remove the case's images and lower \"numTraining\"")
   }
-  let labels = try readLabels(raw.label)
+  let labels = try readLabels(raw.label, as: raw.reader)
   let shape = Array(loaded.images.shape.dropFirst())
   guard labels.shape == shape else {
     throw Diagnostic(
@@ -47,32 +62,43 @@ package func readCase(_ raw: RawCase, channelCount: Int) throws -> LoadedCase {
 }
 
 /// Reads the channels of a case; all must have the same size and spacing.
+///
+/// A file may hold several.
 package func readCase(_ raw: TestCase, channelCount: Int) throws -> LoadedCase {
-  guard raw.images.count == channelCount, let first = raw.images.first else {
-    throw Diagnostic(
-      "case \(raw.identifier) has the wrong number of channels", at: raw.images.first?.path ?? raw.identifier,
-      expected: "\(channelCount) files, one per entry of \"channel_names\"",
-      found: "\(raw.images.count): \(raw.images.map(\.lastPathComponent).joined(separator: ", "))",
-      remedy: "add the missing channels, or correct \"channel_names\" in dataset.json")
+  guard let first = raw.images.first, raw.images.count <= channelCount else {
+    throw wrongChannelCount(raw, expected: channelCount, found: raw.images.count)
   }
-  let reference = try readImage(first)
+  let reference = try readChannels(first, as: raw.reader)
+  let shape = Array(reference.shape.dropFirst())
   var elements = reference.voxels.elements
-  elements.reserveCapacity(elements.count * channelCount)
+  elements.reserveCapacity(elements.count * raw.images.count)
   for url in raw.images.dropFirst() {
-    let image = try readImage(url)
-    guard image.shape == reference.shape, areClose(image.geometry.spacing, reference.geometry.spacing) else {
+    let image = try readChannels(url, as: raw.reader)
+    guard image.shape.dropFirst().elementsEqual(shape),
+      areClose(image.geometry.spacing, reference.geometry.spacing)
+    else {
       throw Diagnostic(
         "channels of case \(raw.identifier) do not match", at: url.path,
         expected:
-          "\(reference.shape) voxels (z, y, x) of \(reference.geometry.spacing) mm as in \(first.lastPathComponent)",
-        found: "\(image.shape) voxels of \(image.geometry.spacing) mm",
+          "\(shape) voxels (z, y, x) of \(reference.geometry.spacing) mm as in \(first.lastPathComponent)",
+        found: "\(Array(image.shape.dropFirst())) voxels of \(image.geometry.spacing) mm",
         remedy: "resample all channels of the case onto one grid")
     }
     elements.append(contentsOf: image.voxels.elements)
   }
+  let found = elements.count / max(1, shape.reduce(1, *))
+  guard found == channelCount else { throw wrongChannelCount(raw, expected: channelCount, found: found) }
   return LoadedCase(
-    identifier: raw.identifier, images: NDArray(shape: [channelCount] + reference.shape, elements: elements),
+    identifier: raw.identifier, images: NDArray(shape: [channelCount] + shape, elements: elements),
     geometry: reference.geometry, labels: nil)
+}
+
+private func wrongChannelCount(_ raw: TestCase, expected: Int, found: Int) -> Diagnostic {
+  Diagnostic(
+    "case \(raw.identifier) has the wrong number of channels", at: raw.images.first?.path ?? raw.identifier,
+    expected: "\(expected), one per entry of \"channel_names\"",
+    found: "\(found): \(raw.images.map(\.lastPathComponent).joined(separator: ", "))",
+    remedy: "add the missing channels, or correct \"channel_names\" in dataset.json")
 }
 
 /// Whether two vectors agree up to rounding, with NumPy's default tolerances.

@@ -180,7 +180,8 @@ package struct DatasetVerifier: Sendable {
   private func checkUnreadCase(
     _ raw: RawCase, _ description: DatasetDescription, _ result: inout CaseFindings
   ) {
-    guard FileManager.default.fileExists(atPath: raw.label.path), let labels = try? readLabels(raw.label)
+    guard FileManager.default.fileExists(atPath: raw.label.path),
+      let labels = try? readLabels(raw.label, as: raw.reader)
     else { return }
     checkLabelValues(labels, raw, description.labels, &result)
   }
@@ -198,7 +199,8 @@ package struct DatasetVerifier: Sendable {
 
   private func checkImages(_ loaded: LoadedCase, _ raw: RawCase, _ result: inout CaseFindings) {
     let voxelCount = loaded.images.shape.dropFirst().reduce(1, *)
-    for (channel, url) in raw.images.enumerated() {
+    for channel in 0..<loaded.images.shape[0] {
+      let url = raw.images[min(channel, raw.images.count - 1)]
       let values = loaded.images.elements[(channel * voxelCount)..<((channel + 1) * voxelCount)]
       let (nanCount, infiniteCount) = values.withUnsafeBufferPointer { values in
         var nans = 0

@@ -2,6 +2,7 @@
 
 package import Foundation
 package import Reporting
+package import VolumeFormats
 
 /// One training case: its channel files and its label file.
 package struct RawCase: Sendable, Equatable {
@@ -10,11 +11,14 @@ package struct RawCase: Sendable, Equatable {
   package let images: [URL]
   /// Where the label file belongs; not checked to exist.
   package let label: URL
+  /// How the files are read; nil takes the usual way for each file.
+  package let reader: ImageReader?
 
-  package init(identifier: String, images: [URL], label: URL) {
+  package init(identifier: String, images: [URL], label: URL, reader: ImageReader? = nil) {
     self.identifier = identifier
     self.images = images
     self.label = label
+    self.reader = reader
   }
 }
 
@@ -22,10 +26,13 @@ package struct RawCase: Sendable, Equatable {
 package struct TestCase: Sendable, Equatable {
   package let identifier: String
   package let images: [URL]
+  /// How the files are read; nil takes the usual way for each file.
+  package let reader: ImageReader?
 
-  package init(identifier: String, images: [URL]) {
+  package init(identifier: String, images: [URL], reader: ImageReader? = nil) {
     self.identifier = identifier
     self.images = images
+    self.reader = reader
   }
 }
 
@@ -60,21 +67,42 @@ package struct RawDataset: Sendable {
   /// The training cases: in the order of the `dataset` key if there is one, else the sorted content of `imagesTr`.
   package func cases() throws(Diagnostic) -> [RawCase] {
     if let listed = description.listedCases {
-      return listed.map { entry in
-        RawCase(identifier: entry.identifier, images: entry.images.map(resolve), label: resolve(entry.label))
+      let files = listed.map { $0.images.map(resolve) }
+      let reader = chosenReader(example: files.first?.first)
+      return zip(listed, files).map { entry, images in
+        RawCase(identifier: entry.identifier, images: images, label: resolve(entry.label), reader: reader)
       }
     }
     let labels = folder.appending(path: "labelsTr")
-    return try scan(folder.appending(path: "imagesTr"), source: name).map { found in
+    let found = try scan(folder.appending(path: "imagesTr"), source: name)
+    let reader = chosenReader(example: found.first?.images.first)
+    return found.map { found in
       RawCase(
         identifier: found.identifier, images: found.images,
-        label: labels.appending(path: found.identifier + description.fileEnding))
+        label: labels.appending(path: found.identifier + description.fileEnding), reader: reader)
     }
+  }
+
+  /// The reader class that nnU-Net would take for the dataset.
+  ///
+  /// - Throws: a ``Diagnostic`` if no file can be found or no reader takes them.
+  package func reader() throws -> ImageReader {
+    try ImageReader.chosen(
+      named: description.readerWriter, fileEnding: description.fileEnding,
+      example: cases().first?.images.first)
+  }
+
+  /// The same, or nil where the example cannot be opened: then each file says for itself what is wrong with it.
+  private func chosenReader(example: URL?) -> ImageReader? {
+    try? ImageReader.chosen(
+      named: description.readerWriter, fileEnding: description.fileEnding, example: example)
   }
 
   /// The cases of a folder of images without labels, named like those of `imagesTr`.
   package func testCases(in folder: URL) throws(Diagnostic) -> [TestCase] {
-    try findCases(in: folder, fileEnding: description.fileEnding)
+    let found = try findCases(in: folder, fileEnding: description.fileEnding)
+    let reader = chosenReader(example: found.first?.images.first)
+    return found.map { TestCase(identifier: $0.identifier, images: $0.images, reader: reader) }
   }
 
   private func scan(_ images: URL, source: String) throws(Diagnostic) -> [TestCase] {
@@ -98,7 +126,9 @@ package struct RawDataset: Sendable {
 }
 
 /// Groups the files `CASE_0000.ending` of a folder by case; cases sorted by name, channels by number.
-package func findCases(in folder: URL, fileEnding: String) throws(Diagnostic) -> [TestCase] {
+package func findCases(
+  in folder: URL, fileEnding: String, reader: ImageReader? = nil
+) throws(Diagnostic) -> [TestCase] {
   let names: [String]
   do { names = try FileManager.default.contentsOfDirectory(atPath: folder.path) } catch {
     throw Diagnostic(
@@ -123,7 +153,8 @@ package func findCases(in folder: URL, fileEnding: String) throws(Diagnostic) ->
   }
   return channels.keys.sorted(by: precedesByCodePoint).map { identifier in
     let files = (channels[identifier] ?? []).sorted(by: precedesByCodePoint)
-    return TestCase(identifier: identifier, images: files.map { folder.appending(path: $0) })
+    return TestCase(
+      identifier: identifier, images: files.map { folder.appending(path: $0) }, reader: reader)
   }
 }
 

@@ -54,7 +54,8 @@ extension Pipeline {
     let folder = try modelFolder(dataset: request.dataset, named: request.modelFolderName)
     let (plans, description) = try readModel(at: folder)
     let configuration = try plans.configuration(named: request.configuration)
-    var cases = try findCases(in: input, fileEnding: description.fileEnding)
+    var cases = try findCases(
+      in: input, fileEnding: description.fileEnding, reader: ImageReader(rawValue: plans.readerWriter))
     guard !cases.isEmpty else {
       throw Diagnostic(
         "there is nothing to predict", at: input.path, expected: "files CASE_0000\(description.fileEnding)",
@@ -96,13 +97,8 @@ extension Pipeline {
         progress.update(completed: index + 1, detail: "\(testCase.identifier) is there")
         continue
       }
-      guard testCase.images.count == channelCount else {
-        throw Diagnostic(
-          "case \(testCase.identifier) has the wrong number of channels", at: testCase.images[0].path,
-          expected: "\(channelCount) files", found: "\(testCase.images.count)",
-          remedy: "add the missing files")
-      }
-      let arrays = try preprocessor.run(images: testCase.images.map { try readImage($0) }, label: nil)
+      let loaded = try readCase(testCase, channelCount: channelCount)
+      let arrays = try preprocessor.run(images: loaded.channels, label: nil)
       try predictor.predict(arrays.data, arrays.properties, identifier: testCase.identifier, to: output)
       progress.update(completed: index + 1, detail: testCase.identifier)
     }

@@ -111,7 +111,7 @@ package struct FingerprintExtractor: Sendable {
         }
         if values.contains(where: \.isNaN) {
           throw Diagnostic(
-            "an image has NaN in its foreground", at: raw.images[channel].path,
+            "an image has NaN in its foreground", at: raw.images[min(channel, raw.images.count - 1)].path,
             expected: "finite intensities",
             found: "\(values.count { $0.isNaN }) NaN voxels",
             remedy: "replace NaN in the image, by 0 for example")

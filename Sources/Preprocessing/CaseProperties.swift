@@ -65,6 +65,13 @@ extension ImageGeometry {
     var object: JSONObject = [
       "spacing": JSON(spacing), "origin": JSON(origin), "direction": JSON(direction),
     ]
+    if axisCount != 3 { object["axis_count"] = .integer(axisCount) }
+    if let turn {
+      object["turn"] = [
+        "axes": JSON(turn.axes), "is_flipped": .array(turn.isFlipped.map { .bool($0) }),
+        "spacing": JSON(turn.spacing), "origin": JSON(turn.origin),
+      ]
+    }
     if let nifti {
       object["nifti"] = [
         "version": .integer(nifti.version), "dimension_count": .integer(nifti.dimensionCount),
@@ -85,7 +92,16 @@ extension ImageGeometry {
       orientation = NIfTIOrientation(json: nifti)
       if orientation == nil { return nil }
     }
-    self.init(spacing: spacing, origin: origin, direction: direction, nifti: orientation)
+    self.init(
+      spacing: spacing, origin: origin, direction: direction, nifti: orientation,
+      axisCount: json["axis_count"]?.integer ?? 3)
+    guard let stored = json["turn"] else { return }
+    guard let axes = stored["axes"]?.integers, axes.sorted() == [0, 1, 2],
+      let isFlipped = stored["is_flipped"]?.bools, isFlipped.count == 3,
+      let spacing = stored["spacing"]?.doubles, spacing.count == 3,
+      let origin = stored["origin"]?.doubles, origin.count == 3
+    else { return nil }
+    turn = ImageTurn(axes: axes, isFlipped: isFlipped, spacing: spacing, origin: origin)
   }
 }
 

@@ -114,10 +114,9 @@ private struct DatasetRun: Sendable {
       return false
     }
     try gate.run(needing: estimatedBytes(entry)) {
-      let images = try entry.images.map(readImage)
-      let labels = try readLabels(entry.label)
-      try requireDeclared(labels, of: entry, in: preprocessor.labels)
-      let arrays = try preprocessor.run(images: images, label: labels)
+      let loaded = try readCase(entry, channelCount: preprocessor.normalizations.count)
+      if let labels = loaded.labels { try requireDeclared(labels, of: entry, in: preprocessor.labels) }
+      let arrays = try preprocessor.run(images: loaded.channels, label: loaded.labels)
       try store.write(arrays, identifier: entry.identifier, settings: settings)
     }
     return true

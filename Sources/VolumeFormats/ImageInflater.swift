@@ -1,4 +1,4 @@
-// Decompressing one image out of a .nii.gz, with a clear verdict on everything that is not exactly one image.
+// Decompressing the voxels of one image, with a clear verdict on everything that is not exactly one image.
 
 import Archives
 import Reporting
@@ -9,17 +9,19 @@ import Reporting
 struct ImageInflater {
   let source: String
   let expectedByteCount: Int
+  let wrapping: DeflateWrapping
   private var position = 0
   private var produced = 0
   private var isFinished = false
 
-  init(source: String, expectedByteCount: Int) {
+  init(source: String, expectedByteCount: Int, wrapping: DeflateWrapping = .gzip) {
     self.source = source
     self.expectedByteCount = expectedByteCount
+    self.wrapping = wrapping
   }
 
   mutating func run(_ content: [UInt8]) throws -> [UInt8] {
-    var stream = try InflateStream(.gzip)
+    var stream = try InflateStream(wrapping)
     var image = [UInt8](repeating: 0, count: expectedByteCount)
     try content.withUnsafeBytes { input in
       try image.withUnsafeMutableBytes { output in try fill(output, from: input, &stream) }
@@ -35,8 +37,8 @@ struct ImageInflater {
     while produced < output.count {
       if isFinished {
         let rest = UnsafeRawBufferPointer(rebasing: input[position...])
-        guard Gzip.isCompressed(rest) else {
-          throw NIfTIError.tooShort(
+        guard wrapping == .gzip, Gzip.isCompressed(rest) else {
+          throw ImageFileError.tooShort(
             source, expectedBytes: expectedByteCount,
             found: "\(produced) bytes"
               + (rest.isEmpty ? "" : ", then \(rest.count) bytes that are not gzip data"))
@@ -61,9 +63,10 @@ struct ImageInflater {
     }
   }
 
-  private func checkEnd(of input: UnsafeRawBufferPointer) throws(NIfTIError) {
+  private func checkEnd(of input: UnsafeRawBufferPointer) throws(ImageFileError) {
     let rest = UnsafeRawBufferPointer(rebasing: input[position...])
-    if rest.isEmpty { return }
+    // Only of gzip is it known that two members in a row mean two images or one.
+    if rest.isEmpty || wrapping != .gzip { return }
     throw .trailingData(
       source, expectedBytes: expectedByteCount,
       found: Gzip.isCompressed(rest)
@@ -80,12 +83,12 @@ struct ImageInflater {
       isFinished = step.isFinished
       return step
     } catch {
-      throw NIfTIError.damaged(
+      throw ImageFileError.damaged(
         source, found: "\(error.found ?? error.failure) near byte \(position) of \(input.count)")
     }
   }
 
-  private func cutOff(_ input: UnsafeRawBufferPointer) -> NIfTIError {
+  private func cutOff(_ input: UnsafeRawBufferPointer) -> ImageFileError {
     .tooShort(
       source, expectedBytes: expectedByteCount,
       found: "\(produced) bytes; the compressed data (\(input.count) bytes) end before their checksum")

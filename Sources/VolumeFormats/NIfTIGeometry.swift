@@ -9,9 +9,13 @@ extension ImageGeometry {
   /// The geometry that SimpleITK and nnU-Net report for a header.
   ///
   /// A skewed sform, which ITK refuses, is replaced by the closest rotation; the header fields are kept as they are.
-  init(_ orientation: NIfTIOrientation, source: String) throws(NIfTIError) {
+  ///
+  /// NibabelIO takes the distances as they stand; every other reader heeds their unit.
+  init(
+    _ orientation: NIfTIOrientation, ignoringUnits: Bool = false, source: String
+  ) throws(ImageFileError) {
     let is2D = orientation.dimensionCount == 2
-    let scale = Self.unitScale(orientation.xyztUnits)
+    let scale = ignoringUnits ? 1 : Self.unitScale(orientation.xyztUnits)
     // A spacing of zero means that none was set.
     let stored = (1...3).map { orientation.pixdim[$0] == 0 ? 1 : orientation.pixdim[$0] }
     var columns: [[Double]]
@@ -36,7 +40,8 @@ extension ImageGeometry {
       // nnU-Net gives 2D images a slice distance that no plan mistakes for an in-plane spacing.
       spacing: [is2D ? 999 * max(spacing[0], spacing[1]) : spacing[2], spacing[1], spacing[0]],
       origin: origin,
-      direction: (0..<3).flatMap { row in (0..<3).map { columns[$0][row] } }, nifti: orientation)
+      direction: (0..<3).flatMap { row in (0..<3).map { columns[$0][row] } }, nifti: orientation,
+      axisCount: is2D ? 2 : 3)
   }
 
   private static func unitScale(_ xyztUnits: Int32) -> Double {
@@ -50,7 +55,7 @@ extension ImageGeometry {
   /// The matrix that ITK would use, in RAS, or nil when the header sets none.
   ///
   /// The sform counts when it means scanner coordinates or stands alone; otherwise the qform.
-  private static func chosenMatrix(_ orientation: NIfTIOrientation, source: String) throws(NIfTIError)
+  private static func chosenMatrix(_ orientation: NIfTIOrientation, source: String) throws(ImageFileError)
     -> [[Double]]?
   {
     let sform = (0..<3).map { row in Array(orientation.srow[4 * row..<4 * row + 4]) }
@@ -126,7 +131,7 @@ extension NIfTIOrientation {
     var (b, c, d, x, y, z, qfac) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
     nifti_dmat44_to_quatern(matrix, &b, &c, &d, &x, &y, &z, nil, nil, nil, &qfac)
     self.init(
-      version: 1, dimensionCount: 3, pixdim: [qfac] + step + [1, 1, 1, 1],
+      version: 1, dimensionCount: geometry.axisCount, pixdim: [qfac] + step + [1, 1, 1, 1],
       qformCode: NIFTI_XFORM_SCANNER_ANAT,
       sformCode: NIFTI_XFORM_SCANNER_ANAT, quaternion: [b, c, d, x, y, z], srow: values,
       xyztUnits: NIFTI_UNITS_MM)

@@ -1,28 +1,43 @@
 // The fields of a NIfTI-1 or NIfTI-2 header, read from bytes and checked before anything is allocated for voxels.
 
+package import Archives
 import CNifti
 import Reporting
 package import Volumes
 
-/// How voxels are stored.
-package enum NIfTIDataType: Int16, Sendable {
-  case uint8 = 2
-  case int16 = 4
-  case int32 = 8
-  case float32 = 16
-  case float64 = 64
-  case int8 = 256
-  case uint16 = 512
-  case uint32 = 768
-  case int64 = 1024
-  case uint64 = 1280
+extension ElementType {
+  /// The type of one value of a NIfTI file, and how many values make up a voxel; nil for what is not read.
+  static func nifti(code: Int16) -> (type: ElementType, componentCount: Int)? {
+    switch Int32(code) {
+    case DT_UINT8: (.uint8, 1)
+    case DT_INT8: (.int8, 1)
+    case DT_INT16: (.int16, 1)
+    case DT_UINT16: (.uint16, 1)
+    case DT_INT32: (.int32, 1)
+    case DT_UINT32: (.uint32, 1)
+    case DT_INT64: (.int64, 1)
+    case DT_UINT64: (.uint64, 1)
+    case DT_FLOAT32: (.float32, 1)
+    case DT_FLOAT64: (.float64, 1)
+    case DT_RGB24: (.uint8, 3)
+    case DT_RGBA32: (.uint8, 4)
+    default: nil
+    }
+  }
 
-  package var byteCount: Int {
+  /// The code of a NIfTI header for the types that are written.
+  var niftiCode: Int16 {
     switch self {
-    case .uint8, .int8: 1
-    case .int16, .uint16: 2
-    case .int32, .uint32, .float32: 4
-    case .int64, .uint64, .float64: 8
+    case .bool, .uint8: Int16(DT_UINT8)
+    case .int8: Int16(DT_INT8)
+    case .int16: Int16(DT_INT16)
+    case .uint16: Int16(DT_UINT16)
+    case .int32: Int16(DT_INT32)
+    case .uint32: Int16(DT_UINT32)
+    case .int64: Int16(DT_INT64)
+    case .uint64: Int16(DT_UINT64)
+    case .float16, .bfloat16, .float32: Int16(DT_FLOAT32)
+    case .float64: Int16(DT_FLOAT64)
     }
   }
 }
@@ -31,7 +46,11 @@ package enum NIfTIDataType: Int16, Sendable {
 package struct NIfTIHeader: Sendable, Equatable {
   /// Extents along x, y, z; z is 1 for a 2D image.
   package var extents: [Int]
-  package var dataType: NIfTIDataType
+  /// Images along the fourth or fifth axis.
+  package var imageCount: Int
+  /// Values per voxel of one image: 3 or 4 for colours.
+  package var componentCount: Int
+  package var dataType: ElementType
   package var isByteSwapped: Bool
   /// Where the voxels begin in the (decompressed) file.
   package var voxelOffset: Int
@@ -39,55 +58,58 @@ package struct NIfTIHeader: Sendable, Equatable {
   package var intercept: Double
   package var orientation: NIfTIOrientation
 
-  package var voxelCount: Int { extents.reduce(1, *) }
-  package var voxelByteCount: Int { voxelCount * dataType.byteCount }
+  package var channelCount: Int { imageCount * componentCount }
+  /// Values of all channels.
+  package var valueCount: Int { extents.reduce(channelCount, *) }
+  package var voxelByteCount: Int { valueCount * dataType.byteCount }
 
   /// Bytes that must be at hand to read any header.
   package static let maximumByteCount = 540
 
   /// Reads the first bytes of a file; `source` names it in errors.
-  package init(bytes: [UInt8], source: String) throws(NIfTIError) {
+  ///
+  /// The header of a pair stands alone, in a file without voxels.
+  package init(bytes: [UInt8], source: String, isPair: Bool = false) throws(ImageFileError) {
     let size = bytes.count >= 4 ? bytes.withUnsafeBytes { $0.loadUnaligned(as: Int32.self) } : 0
     switch (size, size.byteSwapped) {
     case (348, _), (_, 348):
-      try self.init(RawHeader1(bytes: bytes, source: source).fields, source: source)
+      try self.init(RawHeader1(bytes: bytes, source: source).fields, source: source, isPair: isPair)
     case (540, _), (_, 540):
-      try self.init(RawHeader2(bytes: bytes, source: source).fields, source: source)
+      try self.init(RawHeader2(bytes: bytes, source: source).fields, source: source, isPair: isPair)
     default:
-      throw .notNIfTI(source, found: "\(bytes.count) bytes whose first number is \(size)")
+      throw .wrongSignature(
+        source, format: "NIfTI", expected: "a header that begins with 348 (NIfTI-1) or 540 (NIfTI-2)",
+        found: "\(bytes.count) bytes whose first number is \(size)")
     }
   }
 
-  private init(_ fields: HeaderFields, source: String) throws(NIfTIError) {
-    func refuse(_ field: String, expected: String, found: String) -> NIfTIError {
+  private init(_ fields: HeaderFields, source: String, isPair: Bool) throws(ImageFileError) {
+    func refuse(_ field: String, expected: String, found: String) -> ImageFileError {
       .badHeader(source, field: field, expected: expected, found: found)
     }
-    let magic = fields.orientation.version == 1 ? "n+1" : "n+2"
+    let magic = (isPair ? "ni" : "n+") + "\(fields.orientation.version)"
     guard fields.magic == magic else {
-      throw refuse(
-        "magic", expected: "\"\(magic)\" (header and voxels in one file)", found: "\"\(fields.magic)\"")
+      let meaning = isPair ? "voxels in an .img file beside the header" : "header and voxels in one file"
+      throw refuse("magic", expected: "\"\(magic)\" (\(meaning))", found: "\"\(fields.magic)\"")
     }
-    extents = try Self.checkedExtents(fields.dimensions, source: source)
-    guard let dataType = NIfTIDataType(rawValue: fields.dataType) else {
+    (extents, imageCount) = try Self.checkedExtents(fields.dimensions, source: source)
+    guard let (dataType, componentCount) = ElementType.nifti(code: fields.dataType) else {
       let name = nifti_datatype_string(Int32(fields.dataType)).map { String(cString: $0) } ?? "unknown"
       throw refuse(
-        "datatype", expected: "one integer or real number per voxel (int8 to uint64, float32, float64)",
+        "datatype",
+        expected: "integers, real numbers or colours (int8 to uint64, float32, float64, RGB, RGBA)",
         found: "\(fields.dataType) (\(name))")
     }
-    self.dataType = dataType
-    guard Int(fields.bitsPerVoxel) == dataType.byteCount * 8 else {
+    (self.dataType, self.componentCount) = (dataType, componentCount)
+    let bitCount = dataType.byteCount * componentCount * 8
+    guard Int(fields.bitsPerVoxel) == bitCount else {
       throw refuse(
-        "bitpix", expected: "\(dataType.byteCount * 8) for datatype \(dataType)",
-        found: "\(fields.bitsPerVoxel)")
+        "bitpix", expected: "\(bitCount) for datatype \(fields.dataType)", found: "\(fields.bitsPerVoxel)")
     }
-    let (_, overflow) = extents.reduce((dataType.byteCount, false)) { total, extent in
-      let (product, overflow) = total.0.multipliedReportingOverflow(by: extent)
-      return (product, total.1 || overflow)
-    }
-    guard !overflow else {
+    guard checkedByteCount(extents + [imageCount, componentCount], dataType) != nil else {
       throw refuse("dim", expected: "extents whose product fits 64 bits", found: "\(extents)")
     }
-    let minimum = fields.orientation.version == 1 ? 352 : 544
+    let minimum = isPair ? 0 : fields.orientation.version == 1 ? 352 : 544
     guard let offset = Int(exactly: fields.voxelOffset), offset >= minimum, offset < 1 << 40 else {
       throw refuse(
         "vox_offset", expected: "a whole number of at least \(minimum)", found: "\(fields.voxelOffset)")
@@ -101,7 +123,9 @@ package struct NIfTIHeader: Sendable, Equatable {
     try Self.checkOrientation(orientation, source: source)
   }
 
-  private static func checkedExtents(_ dimensions: [Int], source: String) throws(NIfTIError) -> [Int] {
+  private static func checkedExtents(
+    _ dimensions: [Int], source: String
+  ) throws(ImageFileError) -> (extents: [Int], imageCount: Int) {
     let axisCount = dimensions[0]
     guard (2...7).contains(axisCount) else {
       throw .badHeader(source, field: "dim[0]", expected: "2 to 7 axes", found: "\(axisCount)")
@@ -110,14 +134,20 @@ package struct NIfTIHeader: Sendable, Equatable {
       throw .badHeader(source, field: "dim[\(axis)]", expected: "at least 1", found: "\(dimensions[axis])")
     }
     // Some writers leave 0 where an axis beyond the third has one entry.
-    for axis in 4..<8 where axis <= axisCount && dimensions[axis] != 1 && dimensions[axis] != 0 {
+    let further = (4..<8).filter { $0 <= axisCount && dimensions[$0] != 1 && dimensions[$0] != 0 }
+    if let axis = further.first, dimensions[axis] < 0 {
+      throw .badHeader(source, field: "dim[\(axis)]", expected: "at least 1", found: "\(dimensions[axis])")
+    }
+    guard further.count <= 1, further.allSatisfy({ $0 <= 5 }) else {
       throw .tooManyAxes(source, dimensions: Array(dimensions[1...axisCount]))
     }
-    return [dimensions[1], dimensions[2], axisCount >= 3 ? dimensions[3] : 1]
+    let extents = [dimensions[1], dimensions[2], axisCount >= 3 ? dimensions[3] : 1]
+    return (extents, further.first.map { dimensions[$0] } ?? 1)
   }
 
-  private static func checkOrientation(_ orientation: NIfTIOrientation, source: String) throws(NIfTIError) {
-    func check(_ values: some Sequence<Double>, _ field: String) throws(NIfTIError) {
+  private static func checkOrientation(_ orientation: NIfTIOrientation, source: String) throws(ImageFileError)
+  {
+    func check(_ values: some Sequence<Double>, _ field: String) throws(ImageFileError) {
       if let bad = values.first(where: { !$0.isFinite }) {
         throw .badHeader(source, field: field, expected: "finite numbers", found: "\(bad)")
       }

@@ -1,5 +1,6 @@
 // niftilib's two header structures to and from bytes. Meaning and checks are in NIfTIHeader.swift.
 
+import Archives
 import CNifti
 import Volumes
 
@@ -27,7 +28,7 @@ struct RawHeader1 {
   var header = nifti_1_header()
   var isByteSwapped = false
 
-  init(bytes: [UInt8], source: String) throws(NIfTIError) {
+  init(bytes: [UInt8], source: String) throws(ImageFileError) {
     let size = MemoryLayout<nifti_1_header>.size
     guard bytes.count >= size else {
       throw .tooShort(source, expectedBytes: size, found: "\(bytes.count) bytes")
@@ -58,14 +59,14 @@ struct RawHeader1 {
         xyztUnits: Int32(UInt8(bitPattern: header.xyzt_units))))
   }
 
-  init(_ orientation: NIfTIOrientation, extents: [Int], dataType: NIfTIDataType) {
-    let dimensions = [orientation.dimensionCount] + extents + Array(repeating: 1, count: 4)
+  init(_ orientation: NIfTIOrientation, extents: [Int], dataType: ElementType) {
+    let dimensions = [min(orientation.dimensionCount, 7)] + extents + Array(repeating: 1, count: 4)
     let srow = orientation.srow.map(Float.init)
     let quaternion = orientation.quaternion.map(Float.init)
     header.sizeof_hdr = 348
     header.regular = CChar(UInt8(ascii: "r"))
     fill(&header.dim, with: dimensions.map { Int16(truncatingIfNeeded: $0) })
-    header.datatype = dataType.rawValue
+    header.datatype = dataType.niftiCode
     header.bitpix = Int16(dataType.byteCount * 8)
     fill(&header.pixdim, with: orientation.pixdim.map(Float.init))
     header.vox_offset = 352
@@ -90,7 +91,7 @@ struct RawHeader2 {
   var header = nifti_2_header()
   var isByteSwapped = false
 
-  init(bytes: [UInt8], source: String) throws(NIfTIError) {
+  init(bytes: [UInt8], source: String) throws(ImageFileError) {
     let size = MemoryLayout<nifti_2_header>.size
     guard bytes.count >= size else {
       throw .tooShort(source, expectedBytes: size, found: "\(bytes.count) bytes")
@@ -119,12 +120,12 @@ struct RawHeader2 {
         xyztUnits: header.xyzt_units))
   }
 
-  init(_ orientation: NIfTIOrientation, extents: [Int], dataType: NIfTIDataType) {
-    let dimensions = [orientation.dimensionCount] + extents + Array(repeating: 1, count: 4)
+  init(_ orientation: NIfTIOrientation, extents: [Int], dataType: ElementType) {
+    let dimensions = [min(orientation.dimensionCount, 7)] + extents + Array(repeating: 1, count: 4)
     let quaternion = orientation.quaternion
     header.sizeof_hdr = 540
     fill(&header.magic, with: Array("n+2\0\r\n\u{1A}\n".utf8))
-    header.datatype = dataType.rawValue
+    header.datatype = dataType.niftiCode
     header.bitpix = Int16(dataType.byteCount * 8)
     fill(&header.dim, with: dimensions.map(Int64.init))
     fill(&header.pixdim, with: orientation.pixdim)

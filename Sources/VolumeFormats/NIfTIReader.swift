@@ -1,108 +1,83 @@
-// Reading .nii and .nii.gz: header first, then exactly the voxels that it promises and the file can supply.
+// Reading .nii, .nii.gz and pairs of .hdr and .img: header first, then exactly the voxels that it promises.
 
 import Archives
-package import Foundation
+import Foundation
 import Reporting
 import Tensors
-package import Volumes
+import Volumes
 
-/// Shape and geometry of an image file, without its voxels.
-package struct ImageInformation: Sendable {
-  /// Extents in array order: z, y, x.
-  package var shape: [Int]
-  package var geometry: ImageGeometry
-  package var dataType: NIfTIDataType
-}
+/// A checked header, and where its voxels are.
+struct NIfTIFile: ImageFile {
+  let header: NIfTIHeader
+  let information: ImageInformation
+  private let payload: VoxelPayload
 
-/// Reads an image as nnU-Net sees it: `[Z, Y, X]`, scaling applied.
-package func readImage(_ url: URL) throws -> Volume<Float> {
-  let file = try NIfTIFile(url)
-  let geometry = try ImageGeometry(file.header.orientation, source: url.path)
-  return Volume(voxels: NDArray(shape: file.shape, elements: file.decodedVoxels()), geometry: geometry)
-}
+  /// Far more than a compressed header needs.
+  private static let prefixByteCount = 1 << 14
 
-/// Reads a label map; every value must be a whole number that fits 16 bits.
-package func readLabels(_ url: URL) throws -> Volume<Int16> {
-  let image = try readImage(url)
-  let shape = image.shape
-  var badIndex: Int?
-  let labels = [Int16](unsafeUninitializedCapacity: image.voxels.count) { target, count in
-    image.voxels.elements.withUnsafeBufferPointer { source in
-      for i in 0..<source.count {
-        let value = source[i]
-        let isLabel = value >= -32768 && value <= 32767 && value.rounded() == value
-        if !isLabel, badIndex == nil { badIndex = i }
-        (target.baseAddress.unsafelyUnwrapped + i).initialize(to: isLabel ? Int16(value) : 0)
-      }
-      count = source.count
-    }
-  }
-  if let badIndex {
-    let (z, y, x) = (badIndex / (shape[1] * shape[2]), badIndex / shape[2] % shape[1], badIndex % shape[2])
-    throw NIfTIError.notALabelMap(
-      url.path, found: "\(image.voxels.elements[badIndex]) at voxel z \(z), y \(y), x \(x)")
-  }
-  return Volume(voxels: NDArray(shape: shape, elements: labels), geometry: image.geometry)
-}
-
-/// Reads only the header of an image.
-package func readImageInformation(_ url: URL) throws -> ImageInformation {
-  _ = try regularFileSize(url, as: "the image")
-  let handle = try FileHandle(forReadingFrom: url)
-  defer { try? handle.close() }
-  // Far more than a compressed header needs.
-  var bytes = [UInt8](try handle.read(upToCount: 1 << 14) ?? Data())
-  if bytes.withUnsafeBytes(Gzip.isCompressed) {
-    bytes = try NIfTIFile.inflatedHeader(bytes, source: url.path)
-  }
-  let header = try NIfTIHeader(bytes: bytes, source: url.path)
-  return ImageInformation(
-    shape: header.extents.reversed(), geometry: try ImageGeometry(header.orientation, source: url.path),
-    dataType: header.dataType)
-}
-
-/// A checked header with the bytes of its voxels.
-struct NIfTIFile {
-  var header: NIfTIHeader
-  /// Voxel bytes as stored, beginning at `offset`.
-  var bytes: [UInt8]
-  var offset: Int
-
-  var shape: [Int] { header.extents.reversed() }
-
-  init(_ url: URL) throws {
-    let content = try readRegularFile(url, as: "the image")
-    if content.withUnsafeBytes(Gzip.isCompressed) {
-      self = try NIfTIFile(compressed: content, source: url.path)
-      return
-    }
-    header = try NIfTIHeader(bytes: content, source: url.path)
-    let (expected, overflow) = header.voxelByteCount.addingReportingOverflow(header.voxelOffset)
-    guard !overflow, content.count >= expected else {
-      throw NIfTIError.tooShort(
-        url.path, expectedBytes: overflow ? .max : expected, found: "\(content.count) bytes")
-    }
-    bytes = content
-    offset = header.voxelOffset
+  /// Opens header and voxels in one file.
+  init(_ url: URL, reader: ImageReader? = nil) throws {
+    let source = try ImageSource(url)
+    let (bytes, isCompressed) = try Self.headerBytes(source)
+    try self.init(
+      header: NIfTIHeader(bytes: bytes, source: url.path), format: .nifti, voxels: source,
+      isCompressed: isCompressed, reader: reader)
   }
 
-  private init(compressed content: [UInt8], source: String) throws {
-    header = try NIfTIHeader(bytes: try Self.inflatedHeader(content, source: source), source: source)
-    let (expected, overflow) = header.voxelByteCount.addingReportingOverflow(header.voxelOffset)
-    // Nothing is allocated for a promise that no deflate stream of this length can keep.
-    let (supply, _) = content.count.multipliedReportingOverflow(by: Gzip.maximumExpansion)
-    guard !overflow, expected <= supply else {
-      throw NIfTIError.tooShort(
-        source, expectedBytes: overflow ? .max : expected,
-        found: "\(content.count) compressed bytes, which expand to at most \(supply)")
+  /// Opens a header with its voxels in a file beside it; either name will do.
+  init(pair url: URL, reader: ImageReader? = nil) throws {
+    let header = try ImageSource(Self.sibling(of: url, "hdr"))
+    let (bytes, _) = try Self.headerBytes(header)
+    let voxels = try ImageSource(Self.sibling(of: url, "img"))
+    let isCompressed = try voxels.prefix(2).withUnsafeBytes(Gzip.isCompressed)
+    try self.init(
+      header: NIfTIHeader(bytes: bytes, source: header.path, isPair: true), format: .niftiPair,
+      voxels: voxels,
+      isCompressed: isCompressed, reader: reader)
+  }
+
+  private init(
+    header: NIfTIHeader, format: ImageFormat, voxels: ImageSource, isCompressed: Bool, reader: ImageReader?
+  ) throws {
+    self.header = header
+    if reader?.isNibabel == true, header.orientation.dimensionCount != 3 {
+      throw ImageFileError.badHeader(
+        voxels.path, field: "dim[0]", expected: "3 axes, which is what \(reader?.rawValue ?? "") reads",
+        found: "\(header.orientation.dimensionCount)")
     }
-    var inflater = ImageInflater(source: source, expectedByteCount: expected)
-    bytes = try inflater.run(content)
-    offset = header.voxelOffset
+    var geometry = try ImageGeometry(
+      header.orientation, ignoringUnits: reader?.isNibabel == true, source: voxels.path)
+    // A label map for several images is one image.
+    if header.channelCount > 1 { geometry.nifti?.dimensionCount = 3 }
+    payload = VoxelPayload(
+      source: voxels, encoding: isCompressed ? .gzip : .raw, offset: isCompressed ? 0 : header.voxelOffset,
+      skippedByteCount: isCompressed ? header.voxelOffset : 0, byteCount: header.voxelByteCount)
+    try payload.check()
+    information = ImageInformation(
+      format: format, channelCount: header.channelCount, shape: header.extents.reversed(), geometry: geometry,
+      dataType: header.dataType, encoding: payload.encoding.rawValue, remarks: header.remarks)
+  }
+
+  /// The other file of a pair: `.hdr` for `.img`, and the other way about.
+  private static func sibling(of url: URL, _ ending: String) -> URL {
+    let name = url.lastPathComponent
+    guard let stored = ImageFormat.ending(of: name) else { return url }
+    let stem = String(name.dropLast(stored.count))
+    let folder = url.deletingLastPathComponent()
+    let plain = folder.appending(path: stem + "." + ending)
+    let packed = folder.appending(path: stem + "." + ending + ".gz")
+    return FileManager.default.fileExists(atPath: plain.path)
+      || !FileManager.default.fileExists(atPath: packed.path) ? plain : packed
+  }
+
+  private static func headerBytes(_ source: ImageSource) throws -> (bytes: [UInt8], isCompressed: Bool) {
+    let bytes = try source.prefix(prefixByteCount)
+    guard bytes.withUnsafeBytes(Gzip.isCompressed) else { return (bytes, false) }
+    return (try inflatedHeader(bytes, source: source.path), true)
   }
 
   /// The first bytes of a compressed file, as many as the largest header has.
-  static func inflatedHeader(_ content: [UInt8], source: String) throws -> [UInt8] {
+  private static func inflatedHeader(_ content: [UInt8], source: String) throws -> [UInt8] {
     var stream = try InflateStream(.gzip)
     var header = [UInt8](repeating: 0, count: NIfTIHeader.maximumByteCount)
     var (position, produced) = (0, 0)
@@ -117,7 +92,7 @@ struct NIfTIFile {
           }
         }
       } catch let error as Diagnostic {
-        throw NIfTIError.damaged(source, found: error.found ?? error.failure)
+        throw ImageFileError.damaged(source, found: error.found ?? error.failure)
       }
       position += step.consumed
       produced += step.produced
@@ -125,36 +100,57 @@ struct NIfTIFile {
       if step.consumed == 0, step.produced == 0 { break }
     }
     if produced < 348 {
-      throw NIfTIError.tooShort(
+      throw ImageFileError.tooShort(
         source, expectedBytes: 352, found: "\(produced) bytes after decompressing \(content.count)")
     }
     return Array(header.prefix(produced))
   }
 
+  /// Header and voxels of a file that holds both, decompressed, and where the voxels begin.
+  func unpackedFile() throws -> (bytes: [UInt8], offset: Int) {
+    precondition(information.format == .nifti, "the header of a pair lies elsewhere")
+    return try payload.unpacked()
+  }
+
   /// The voxels as single precision, with slope and intercept applied in double precision as ITK does.
-  func decodedVoxels() -> [Float] {
+  func decodedVoxels() throws -> [Float] {
+    let (bytes, offset) = try payload.unpacked()
     let hasScaling = header.slope != 1 || header.intercept != 0
     let (slope, intercept) = (header.slope, header.intercept)
     let decoder = VoxelDecoder(
-      bytes: bytes, offset: offset, count: header.voxelCount, isSwapped: header.isByteSwapped)
-    var voxels: [Float]
-    switch header.dataType {
-    case .uint8: voxels = decoder.integers(UInt8.self)
-    case .int8: voxels = decoder.integers(Int8.self)
-    case .int16: voxels = decoder.integers(Int16.self)
-    case .uint16: voxels = decoder.integers(UInt16.self)
-    case .int32: voxels = decoder.integers(Int32.self)
-    case .uint32: voxels = decoder.integers(UInt32.self)
-    case .int64: voxels = decoder.integers(Int64.self)
-    case .uint64: voxels = decoder.integers(UInt64.self)
-    case .float32: voxels = decoder.singles()
-    case .float64: return decoder.doubles(slope: slope, intercept: intercept)
-    }
+      bytes: bytes, offset: offset, count: header.valueCount, isSwapped: header.isByteSwapped)
+    if header.dataType == .float64 { return decoder.doubles(slope: slope, intercept: intercept) }
+    var voxels = decoder.decode(header.dataType)
+    // Colours are not scaled.
+    if header.componentCount > 1 { return channelsFirst(voxels, channelCount: header.componentCount) }
     if hasScaling {
       voxels.withUnsafeMutableBufferPointer { voxels in
         for i in 0..<voxels.count { voxels[i] = Float(Double(voxels[i]) * slope + intercept) }
       }
     }
     return voxels
+  }
+}
+
+extension NIfTIHeader {
+  /// What is unusual about the fields, though they can be read.
+  var remarks: [String] {
+    var remarks: [String] = []
+    if orientation.qformCode <= 0, orientation.sformCode <= 0 {
+      remarks.append("neither qform nor sform is set: position and direction are unknown")
+    }
+    if isByteSwapped { remarks.append("the bytes are stored in the other order than this machine's") }
+    if slope != 1 || intercept != 0 {
+      remarks.append("stored values are scaled by \(slope) and moved by \(intercept)")
+    }
+    let units = orientation.xyztUnits & 7
+    if units == 1 || units == 3 {
+      remarks.append(
+        "distances are given in \(units == 1 ? "metres" : "micrometres"); NibabelIO takes them as they stand")
+    }
+    for axis in 1...min(3, orientation.dimensionCount) where orientation.pixdim[axis] <= 0 {
+      remarks.append("pixdim[\(axis)] is \(orientation.pixdim[axis])")
+    }
+    return remarks
   }
 }

@@ -26,16 +26,42 @@ package struct ImageGeometry: Sendable, Equatable {
   package var direction: [Double]
   /// The orientation fields of the NIfTI header this image came from, so that a prediction carries them bit for bit.
   package var nifti: NIfTIOrientation?
+  /// The spatial axes of the file: 2 for a picture or a single slice, whose array has one slice all the same.
+  package var axisCount: Int
+  /// How to turn the image back to the axes of its file, if a reader has turned it.
+  package var turn: ImageTurn?
 
   package init(
     spacing: [Double], origin: [Double] = [0, 0, 0], direction: [Double] = [1, 0, 0, 0, 1, 0, 0, 0, 1],
-    nifti: NIfTIOrientation? = nil
+    nifti: NIfTIOrientation? = nil, axisCount: Int = 3
   ) {
     self.spacing = spacing
     self.origin = origin
     self.direction = direction
     self.nifti = nifti
+    self.axisCount = axisCount
   }
+}
+
+/// Which axes of a file became which axes of an image that was turned after reading.
+package struct ImageTurn: Sendable, Equatable {
+  /// For x, y, z of the image: the axis of the file, 0 to 2.
+  package var axes: [Int]
+  /// For x, y, z of the image: whether it runs against that axis.
+  package var isFlipped: [Bool]
+  /// Spacing and origin that the file gave, which arithmetic would not restore to the last bit.
+  package var spacing: [Double]
+  package var origin: [Double]
+
+  package init(axes: [Int], isFlipped: [Bool], spacing: [Double], origin: [Double]) {
+    self.axes = axes
+    self.isFlipped = isFlipped
+    self.spacing = spacing
+    self.origin = origin
+  }
+
+  /// Whether the image lies as in its file.
+  package var isIdentity: Bool { axes == [0, 1, 2] && !isFlipped.contains(true) }
 }
 
 /// The fields of a NIfTI header that say where the image lies, exactly as stored.

@@ -16,6 +16,7 @@ struct RootCommand: ParsableCommand {
     subcommands: [
       PlanAndPreprocessCommand.self, ExtractFingerprintCommand.self, PlanExperimentCommand.self,
       PreprocessCommand.self, TrainCommand.self, PredictCommand.self, EvaluateFolderCommand.self,
+      InfoCommand.self, ConvertDecathlonCommand.self, ConvertOldDatasetCommand.self, MovePlansCommand.self,
       RunCommand.self, DemoCommand.self, DoctorCommand.self, VersionCommand.self, SessionCommand.self,
     ],
     defaultSubcommand: SessionCommand.self)

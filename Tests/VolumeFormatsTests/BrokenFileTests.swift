@@ -3,9 +3,11 @@
 import Archives
 import Foundation
 import Reporting
+import Tensors
 import TestSupport
 import Testing
 import VolumeFormats
+import Volumes
 
 @Suite("Broken NIfTI files")
 struct BrokenFileTests {
@@ -19,13 +21,13 @@ struct BrokenFileTests {
     good = builder.file
   }
 
-  func error(of bytes: [UInt8], _ name: String = "case.nii") throws -> NIfTIError? {
+  func error(of bytes: [UInt8], _ name: String = "case.nii") throws -> ImageFileError? {
     let url = folder.appending(path: name)
     try Data(bytes).write(to: url)
     do {
       _ = try readImage(url)
       return nil
-    } catch let error as NIfTIError {
+    } catch let error as ImageFileError {
       return error
     }
   }
@@ -42,7 +44,7 @@ struct BrokenFileTests {
     Lie(field: "dim[0]") { $0.dim = [1, 24] }, Lie(field: "dim[0]") { $0.dim = [-3, 4, 3, 2] },
     Lie(field: "dim[2]") { $0.dim = [3, 4, 0, 2] }, Lie(field: "dim[3]") { $0.dim = [3, 4, 3, -2] },
     Lie(field: "bitpix") { $0.bitpix = 8 }, Lie(field: "datatype") { $0.datatype = 0 },
-    Lie(field: "datatype") { $0.datatype = 128 }, Lie(field: "datatype") { $0.datatype = 32 },
+    Lie(field: "datatype") { $0.datatype = 1792 }, Lie(field: "datatype") { $0.datatype = 32 },
     Lie(field: "datatype") { $0.datatype = 1536 }, Lie(field: "datatype") { $0.datatype = 77 },
     Lie(field: "vox_offset") { $0.voxelOffset = .nan },
     Lie(field: "vox_offset") { $0.voxelOffset = .infinity },
@@ -105,11 +107,16 @@ struct BrokenFileTests {
     }
   }
 
-  @Test("More than three axes are refused with their extents")
+  @Test("A fourth axis is channels; more axes are refused with their extents")
   func fourAxes() throws {
     var builder = HeaderBuilder()
     builder.dim = [4, 4, 3, 2, 2]
-    #expect(try error(of: builder.file)?.description.contains("4x3x2x2") == true)
+    #expect(
+      try error(of: builder.file)
+        == .severalChannels(folder.appending(path: "case.nii").path, channelCount: 2))
+    #expect(try readChannels(folder.appending(path: "case.nii")).shape == [2, 2, 3, 4])
+    builder.dim = [5, 4, 3, 2, 2, 2]
+    #expect(try error(of: builder.file)?.description.contains("4×3×2×2×2") == true)
     builder.dim = [5, 4, 3, 2, 1, 1]
     #expect(try error(of: builder.file) == nil)
   }
@@ -163,7 +170,10 @@ struct BrokenFileTests {
 
   @Test("A folder, a pipe and a missing file are refused at once")
   func specialFiles() throws {
-    #expect(throws: Diagnostic.self) { try readImage(folder) }
+    let subfolder = folder.appending(path: "folder.nii.gz")
+    try createFolder(subfolder)
+    #expect(throws: Diagnostic.self) { try readImage(subfolder) }
+    #expect(throws: ImageFileError.self) { try readImage(folder) }
     #expect(throws: Diagnostic.self) { try readImage(folder.appending(path: "absent.nii.gz")) }
     let pipe = folder.appending(path: "pipe.nii.gz")
     #expect(mkfifo(pipe.path, 0o600) == 0)

@@ -41,7 +41,7 @@ struct HeaderBuilder {
 
   static let bits = [
     1: 1, 2: 8, 4: 16, 8: 32, 16: 32, 32: 64, 64: 64, 128: 24, 256: 8, 512: 16, 768: 32, 1024: 64, 1280: 64,
-    1536: 128,
+    1536: 128, 1792: 128,
   ]
 
   private func put<T: FixedWidthInteger>(_ value: T, at offset: Int, in bytes: inout [UInt8]) {

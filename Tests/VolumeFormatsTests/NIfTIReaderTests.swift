@@ -43,7 +43,7 @@ struct NIfTIReaderTests {
     for (name, entry) in table.pairs {
       let url = try write(HeaderBuilder(try #require(entry["header"])).file, "\(name).nii")
       if Self.refused.contains(name) {
-        #expect(throws: NIfTIError.self, "\(name)") { try readImage(url) }
+        #expect(throws: ImageFileError.self, "\(name)") { try readImage(url) }
         continue
       }
       let image = try readImage(url)
@@ -126,7 +126,7 @@ struct NIfTIReaderTests {
     #expect(try readLabels(try write(builder.file, "labels.nii")).voxels.elements[2] == 11)
     builder.slope = 0.3
     let url = try write(builder.file, "scaled.nii")
-    let error = #expect(throws: NIfTIError.self) { try readLabels(url) }
+    let error = #expect(throws: ImageFileError.self) { try readLabels(url) }
     #expect(error?.description.contains("voxel z 0, y 0, x 0") == true)
   }
 

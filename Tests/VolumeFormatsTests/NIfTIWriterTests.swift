@@ -127,6 +127,6 @@ struct NIfTIWriterTests {
   func ending() {
     let volume = Volume(
       voxels: NDArray<Float>(shape: [1, 1, 1], repeating: 0), geometry: ImageGeometry(spacing: [1, 1, 1]))
-    #expect(throws: NIfTIError.self) { try writeImage(volume, to: folder.appending(path: "image.mha")) }
+    #expect(throws: ImageFileError.self) { try writeImage(volume, to: folder.appending(path: "image.dcm")) }
   }
 }

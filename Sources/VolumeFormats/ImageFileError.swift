@@ -1,10 +1,11 @@
-// What can be wrong with a NIfTI file, and how it is said.
+// What can be wrong with an image file of any format, and how it is said.
 
 package import Reporting
 
-/// A NIfTI file that cannot be read or written.
-package enum NIfTIError: DiagnosableError, Equatable {
-  case notNIfTI(_ path: String, found: String)
+/// An image file that cannot be read or written.
+package enum ImageFileError: DiagnosableError, Equatable {
+  /// The file does not begin as its name says.
+  case wrongSignature(_ path: String, format: String, expected: String, found: String)
   case badHeader(_ path: String, field: String, expected: String, found: String)
   case tooManyAxes(_ path: String, dimensions: [Int])
   /// The header promises more voxels than the file can hold.
@@ -12,23 +13,29 @@ package enum NIfTIError: DiagnosableError, Equatable {
   case damaged(_ path: String, found: String)
   /// Bytes follow a complete compressed image.
   case trailingData(_ path: String, expectedBytes: Int, found: String)
+  /// A sound file that uses a part of its format that is not read here.
+  case unsupported(_ path: String, feature: String, expected: String, remedy: String)
+  case severalChannels(_ path: String, channelCount: Int)
   case notALabelMap(_ path: String, found: String)
   case unsupportedEnding(_ path: String)
+  /// The format cannot hold these voxels without loss.
+  case cannotHold(_ path: String, expected: String, found: String)
 
   package var diagnostic: Diagnostic {
     switch self {
-    case .notNIfTI(let path, let found):
+    case .wrongSignature(let path, let format, let expected, let found):
       Diagnostic(
-        "not a NIfTI file", at: path, expected: "a header that begins with 348 (NIfTI-1) or 540 (NIfTI-2)",
-        found: found, remedy: "convert the image to .nii.gz, or correct the path")
+        "not a \(format) file", at: path, expected: expected, found: found,
+        remedy: "give the file the ending of its real format, or correct the path")
     case .badHeader(let path, let field, let expected, let found):
       Diagnostic(
-        "the NIfTI header makes no sense in its field \(field)", at: path, expected: expected, found: found,
+        "the image's header makes no sense in its field \(field)", at: path, expected: expected, found: found,
         remedy: "write the file again with the program that made it, or repair the header field")
     case .tooManyAxes(let path, let dimensions):
       Diagnostic(
-        "the image has more than three axes", at: path, expected: "extents of 1 beyond the third axis",
-        found: dimensions.map(String.init).joined(separator: "x"),
+        "the image has too many axes", at: path,
+        expected: "two or three axes, and at most one more for channels",
+        found: dimensions.map(String.init).joined(separator: "×"),
         remedy: "split the image into one 3D file per channel: case_0000.nii.gz, case_0001.nii.gz, ...")
     case .tooShort(let path, let expectedBytes, let found):
       Diagnostic(
@@ -37,14 +44,22 @@ package enum NIfTIError: DiagnosableError, Equatable {
         remedy: "copy or download the file again; check the free space where it was written")
     case .damaged(let path, let found):
       Diagnostic(
-        "the compressed image is damaged", at: path, expected: "gzip data with a right checksum",
-        found: found,
+        "the image is damaged", at: path, expected: "data that decode without an error", found: found,
         remedy: "copy or download the file again")
     case .trailingData(let path, let expectedBytes, let found):
       Diagnostic(
         "the compressed file holds more than one image", at: path,
         expected: "the end of the file after \(expectedBytes) decompressed bytes", found: found,
         remedy: "decompress the file, check it and compress it again")
+    case .unsupported(let path, let feature, let expected, let remedy):
+      Diagnostic(
+        "the image uses a feature that is not read here", at: path, expected: expected, found: feature,
+        remedy: remedy)
+    case .severalChannels(let path, let channelCount):
+      Diagnostic(
+        "the file holds several channels where one is wanted", at: path, expected: "one value per voxel",
+        found: "\(channelCount) channels",
+        remedy: "save one channel, such as a grey image; colour tables count as colour")
     case .notALabelMap(let path, let found):
       Diagnostic(
         "this is no label map", at: path, expected: "whole numbers from -32768 to 32767", found: found,
@@ -52,8 +67,12 @@ package enum NIfTIError: DiagnosableError, Equatable {
     case .unsupportedEnding(let path):
       Diagnostic(
         "cannot tell the image format from the file name", at: path,
-        expected: "a name ending in .nii.gz or .nii",
+        expected: "a name ending in one of " + ImageFormat.allEndings.joined(separator: ", "),
         found: path.split(separator: "/").last.map(String.init), remedy: "choose one of these endings")
+    case .cannotHold(let path, let expected, let found):
+      Diagnostic(
+        "the format cannot hold this image", at: path, expected: expected, found: found,
+        remedy: "choose another ending, such as .nii.gz")
     }
   }
 }
