@@ -50,7 +50,7 @@ function lunette.model(folder) end
 function lunette.ensemble(arguments) end
 
 ---Reads an image or label map.
----@param path string a NIfTI file
+---@param path string an image file of one channel: NIfTI, NRRD, PNG, ...
 function lunette.volume(path) end
 
 ---Scores a folder of predictions against references of the same file names.
@@ -318,8 +318,8 @@ function volume:tensor() end
 ---@param arguments { path: string, overlay?: lunette.volume, reference?: lunette.volume, title?: string }|string
 function volume:show(arguments) end
 
----Writes the volume to a NIfTI file.
----@param path string the file, ending in .nii or .nii.gz
+---Writes the volume to an image file; the ending decides the format.
+---@param path string the file, such as copy.nii.gz or copy.nrrd
 function volume:save(path) end
 
 ---Scores of predictions, per case and averaged, named as in summary.json.

@@ -25,7 +25,7 @@ import lunette
 
   @Test("A command of nnU-Net that is not here yet says so")
   func missing() {
-    let error = #expect(throws: Diagnostic.self) { try CommandNames.expand(["nnUNetv2_convert_MSD_dataset"]) }
+    let error = #expect(throws: Diagnostic.self) { try CommandNames.expand(["nnUNetv2_download_pretrained_model_by_url"]) }
     #expect(error?.failure.contains("does not have yet") == true)
   }
 

@@ -1,6 +1,7 @@
 // The built program as a user runs it: exit codes, streams, links.
 
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct ProgramTests {
@@ -39,6 +40,19 @@ import Testing
     #expect(result.status == 0)
     #expect(result.output.contains("plan_and_preprocess"))
     #expect(result.errors.isEmpty)
+  }
+
+  @Test("info tells format, shape and values, as text and as JSON, and refuses a broken file")
+  func info() throws {
+    let fixtures = Goldens.repository.appending(path: "Tests/VolumeFormatsTests/Fixtures/formats")
+    let text = try run(["info", fixtures.appending(path: "int16.mha").path])
+    #expect(text.status == 0 && text.output.contains("MetaImage, int16, zlib"))
+    #expect(text.output.contains("3 × 4 × 5 (z, y, x), 1 channel"))
+    let json = try run(["info", "--json", fixtures.appending(path: "rgb.png").path])
+    #expect(json.status == 0 && json.output.contains("\"channels\": 3"))
+    let broken = try run(["info", fixtures.appending(path: "readings.json").path])
+    #expect(broken.status == 1 && broken.errors.contains("expected:") && broken.output.isEmpty)
+    #expect(try run(["info"]).status == 2)
   }
 
   @Test("A wrong flag is a usage error that names the nearest")

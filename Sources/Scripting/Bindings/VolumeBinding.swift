@@ -78,8 +78,8 @@ final class VolumeObject: ScriptObject {
       ) { (it: VolumeObject, arguments) in try show(it, arguments) },
       .method(
         FunctionSchema(
-          "volume:save", "Writes the volume to a NIfTI file.",
-          parameters: [.required("path", .path, "the file, ending in .nii or .nii.gz")], returns: "the path",
+          "volume:save", "Writes the volume to an image file; the ending decides the format.",
+          parameters: [.required("path", .path, "the file, such as copy.nii.gz or copy.nrrd")], returns: "the path",
           example: "assert(lunette.volume(\"image.nii.gz\")):save(\"copy.nii.gz\")")
       ) { (it: VolumeObject, arguments) in
         try writeImage(it.volume, to: fileURL(arguments.string("path")))
@@ -151,7 +151,7 @@ extension Binding {
   static let volume = Binding(
     FunctionSchema(
       "lunette.volume", "Reads an image or label map.",
-      parameters: [.required("path", .path, "a NIfTI file")],
+      parameters: [.required("path", .path, "an image file of one channel: NIfTI, NRRD, PNG, ...")],
       returns: "a volume; nil and a message when the file is not there",
       example: "local v = assert(lunette.volume(\"image.nii.gz\"))")
   ) { arguments in
