@@ -61,14 +61,14 @@ let package = Package(
     // 3: parts
     + module("Networks", ["Backends", "Archives", "Tensors", "Reporting"])
     + module("Augmentation", ["Archives", "Volumes", "Tensors", "Reporting", "CKernels"], fixtures: true)
-    + module("Datasets", ["VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting"])
+    + module("Datasets", ["VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting", "CKernels"])
     + module("Evaluation", ["Datasets", "VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting"])
     + module("Figures", ["Archives", "Volumes", "Tensors", "Reporting", "CCairo"])
     // 4: method
-    + module("Planning", ["Datasets", "VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting"])
+    + module("Planning", ["Datasets", "VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting", "CKernels"])
     + module(
       "Preprocessing",
-      ["Planning", "Datasets", "VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting"])
+      ["Planning", "Datasets", "VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting", "CKernels"])
     + module(
       "Training",
       [

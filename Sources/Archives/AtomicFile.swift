@@ -10,8 +10,11 @@ package func writeAtomically(_ data: Data, to url: URL) throws(Diagnostic) {
 
 /// Writes a file piece by piece through `body`, then puts it in place at once.
 ///
-/// The temporary lies beside the target, is synchronised to disk before the rename, and is removed on failure.
-package func writeAtomically(to url: URL, _ body: (FileHandle) throws -> Void) throws(Diagnostic) {
+/// The temporary lies beside the target, is synchronised to disk before the rename unless `isKept` is false (for
+/// what is only a step on the way), and is removed on failure.
+package func writeAtomically(
+  to url: URL, isKept: Bool = true, _ body: (FileHandle) throws -> Void
+) throws(Diagnostic) {
   let folder = url.deletingLastPathComponent()
   try createFolder(folder)
   let unique = "\(ProcessInfo.processInfo.processIdentifier).\(UInt32.random(in: 0 ... .max))"
@@ -22,7 +25,7 @@ package func writeAtomically(to url: URL, _ body: (FileHandle) throws -> Void) t
     let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: false)
     do {
       try body(handle)
-      try handle.synchronize()
+      if isKept { try handle.synchronize() }
       try handle.close()
     } catch {
       try? handle.close()
@@ -73,5 +76,30 @@ package func requireWritableFolder(_ url: URL) throws(Diagnostic) {
       expected: "a folder that can be written",
       found: error.found,
       remedy: "check the folder's permissions, mount and free space (df -h), or choose another folder")
+  }
+}
+
+/// Removes temporary files of ``writeAtomically(to:isKept:_:)`` in a folder whose process is gone.
+package func removeAbandonedTemporaries(in folder: URL) {
+  for name in (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [] {
+    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+    guard name.hasPrefix("."), parts.count >= 4, parts.last == "tmp",
+      let process = Int32(parts[parts.count - 3]), process > 0, UInt32(parts[parts.count - 2]) != nil,
+      kill(process, 0) != 0, errno == ESRCH
+    else { continue }
+    try? FileManager.default.removeItem(at: folder.appending(path: name))
+  }
+}
+
+extension FileHandle {
+  /// Writes bytes where they lie, without a copy.
+  package func write(bytes: UnsafeRawBufferPointer) throws {
+    var rest = bytes
+    while let base = rest.baseAddress, !rest.isEmpty {
+      let count = Foundation.write(fileDescriptor, base, min(rest.count, 1 << 26))
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
+      rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+    }
   }
 }

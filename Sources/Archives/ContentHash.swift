@@ -14,6 +14,13 @@ package struct ContentHash: Sendable, Hashable, CustomStringConvertible {
     self.digest = digest
   }
 
+  /// The hash of bytes where they lie.
+  package init(bytes: UnsafeRawBufferPointer) {
+    var digest = [UInt8](repeating: 0, count: Int(SHA256_DIGEST_LENGTH))
+    _ = SHA256(bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count, &digest)
+    self.digest = digest
+  }
+
   /// The hash of a JSON value, whatever the order of its keys.
   package init(_ json: JSON) { self.init(Data(json.text(indent: nil, sortedKeys: true).utf8)) }
 

@@ -118,9 +118,10 @@ extension SafetensorsFile {
 
   /// Writes tensors atomically and streamed; the same content gives the same bytes.
   ///
-  /// Wider elements come first, so that every tensor is aligned to its element size.
+  /// Wider elements come first, so that every tensor is aligned to its element size. What is not kept for long need
+  /// not reach the disk (`isKept`).
   package static func write(
-    _ entries: [SafetensorsEntry], metadata: [(String, String)] = [], to url: URL
+    _ entries: [SafetensorsEntry], metadata: [(String, String)] = [], to url: URL, isKept: Bool = true
   ) throws(Diagnostic) {
     precondition(Set(entries.map(\.name)).count == entries.count, "two tensors share a name")
     var ordered: [SafetensorsEntry] = []
@@ -141,9 +142,9 @@ extension SafetensorsFile {
     let padding = (alignment - (8 + text.count) % alignment) % alignment
     text += Array(repeating: UInt8(ascii: " "), count: padding)
     let length = withUnsafeBytes(of: UInt64(text.count).littleEndian) { Array($0) }
-    try writeAtomically(to: url) { handle in
+    try writeAtomically(to: url, isKept: isKept) { handle in
       try handle.write(contentsOf: Data(length + text))
-      for entry in ordered { try entry.withBytes { try handle.write(contentsOf: Data($0)) } }
+      for entry in ordered { try entry.withBytes { try handle.write(bytes: $0) } }
     }
   }
 }

@@ -2,40 +2,32 @@
 
 import Foundation
 import Reporting
-package import Tensors
+import Tensors
 import VolumeFormats
 package import Volumes
 
 /// A case in memory, in the axis order of its files.
 package struct LoadedCase: Sendable {
   package let identifier: String
-  /// - Shape: `[C, Z, Y, X]`
-  package var images: NDArray<Float>
+  /// Each channel as an image of its own.
+  ///
+  /// - Shape: each `[Z, Y, X]`
+  package var channels: [Volume<Float>]
   /// The geometry of the first channel.
   package var geometry: ImageGeometry
   /// - Shape: `[Z, Y, X]`
   package var labels: Volume<Int16>?
 
-  package init(identifier: String, images: NDArray<Float>, geometry: ImageGeometry, labels: Volume<Int16>?) {
+  /// - Shape: of every channel and the labels, `[Z, Y, X]`
+  package var shape: [Int] { channels[0].shape }
+
+  package init(
+    identifier: String, channels: [Volume<Float>], geometry: ImageGeometry, labels: Volume<Int16>?
+  ) {
     self.identifier = identifier
-    self.images = images
+    self.channels = channels
     self.geometry = geometry
     self.labels = labels
-  }
-}
-
-extension LoadedCase {
-  /// Each channel as an image of its own.
-  ///
-  /// - Shape: `[Z, Y, X]`
-  package var channels: [Volume<Float>] {
-    let shape = Array(images.shape.dropFirst())
-    let count = shape.reduce(1, *)
-    if images.shape[0] == 1 { return [Volume(voxels: images.reshaped(shape), geometry: geometry)] }
-    return (0..<images.shape[0]).map {
-      let voxels = NDArray(shape: shape, elements: Array(images.elements[($0 * count)..<(($0 + 1) * count)]))
-      return Volume(voxels: voxels, geometry: geometry)
-    }
   }
 }
 
@@ -50,7 +42,7 @@ package func readCase(_ raw: RawCase, channelCount: Int) throws -> LoadedCase {
       remedy: "add the file, or remove the case's images and lower \"numTraining\"")
   }
   let labels = try readLabels(raw.label, as: raw.reader)
-  let shape = Array(loaded.images.shape.dropFirst())
+  let shape = loaded.shape
   guard labels.shape == shape else {
     throw Diagnostic(
       "image and label of case \(raw.identifier) differ in size", at: raw.label.path,
@@ -70,8 +62,7 @@ package func readCase(_ raw: TestCase, channelCount: Int) throws -> LoadedCase {
   }
   let reference = try readChannels(first, as: raw.reader)
   let shape = Array(reference.shape.dropFirst())
-  var elements = reference.voxels.elements
-  elements.reserveCapacity(elements.count * raw.images.count)
+  var channels = split(reference)
   for url in raw.images.dropFirst() {
     let image = try readChannels(url, as: raw.reader)
     guard image.shape.dropFirst().elementsEqual(shape),
@@ -84,13 +75,24 @@ package func readCase(_ raw: TestCase, channelCount: Int) throws -> LoadedCase {
         found: "\(Array(image.shape.dropFirst())) voxels of \(image.geometry.spacing) mm",
         remedy: "resample all channels of the case onto one grid")
     }
-    elements.append(contentsOf: image.voxels.elements)
+    channels += split(image)
   }
-  let found = elements.count / max(1, shape.reduce(1, *))
-  guard found == channelCount else { throw wrongChannelCount(raw, expected: channelCount, found: found) }
+  guard channels.count == channelCount else {
+    throw wrongChannelCount(raw, expected: channelCount, found: channels.count)
+  }
   return LoadedCase(
-    identifier: raw.identifier, images: NDArray(shape: [channelCount] + shape, elements: elements),
-    geometry: reference.geometry, labels: nil)
+    identifier: raw.identifier, channels: channels, geometry: reference.geometry, labels: nil)
+}
+
+/// The channels of one file as images of their own.
+private func split(_ image: Volume<Float>) -> [Volume<Float>] {
+  let shape = Array(image.shape.dropFirst())
+  if image.shape[0] == 1 { return [Volume(voxels: image.voxels.reshaped(shape), geometry: image.geometry)] }
+  let count = shape.reduce(1, *)
+  return (0..<image.shape[0]).map {
+    let voxels = NDArray(shape: shape, elements: Array(image.voxels.elements[$0 * count..<($0 + 1) * count]))
+    return Volume(voxels: voxels, geometry: image.geometry)
+  }
 }
 
 private func wrongChannelCount(_ raw: TestCase, expected: Int, found: Int) -> Diagnostic {

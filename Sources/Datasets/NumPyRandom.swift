@@ -1,12 +1,13 @@
 // NumPy's legacy generator (RandomState): splits, fingerprint samples and class locations repeat nnU-Net's draws.
-// Everything else random uses RandomSource.
+// Everything else random uses RandomSource. The hot loops are C.
+
+import CKernels
 
 /// MT19937 with the bounded integers, shuffles and choices of NumPy's `RandomState`.
 ///
 /// - Source: nnU-Net draws splits and samples with it; the sequences are fixed by NumPy's compatibility promise.
 package struct NumPyRandom: Sendable {
   private static let size = 624
-  private static let shift = 397
 
   private var state: [UInt32]
   private var position: Int
@@ -47,45 +48,34 @@ package struct NumPyRandom: Sendable {
   }
 
   /// `0..<count` in random order.
-  package mutating func permutation(_ count: Int) -> [Int] {
-    var values = Array(0..<count)
-    shuffle(&values)
-    return values
-  }
+  package mutating func permutation(_ count: Int) -> [Int] { choice(count, below: count) }
 
-  /// `count` different integers below `bound`.
+  /// `count` different integers below `bound`: the start of a permutation.
   package mutating func choice(_ count: Int, below bound: Int) -> [Int] {
-    Array(permutation(bound).prefix(count))
+    precondition(bound <= Int(UInt32.max), "bounds above 32 bits use other draws")
+    var values = [UInt32](unsafeUninitializedCapacity: bound) { values, initializedCount in
+      for i in 0..<bound { values[i] = UInt32(truncatingIfNeeded: i) }
+      initializedCount = bound
+    }
+    values.withUnsafeMutableBufferPointer { values in
+      guard let base = values.baseAddress else { return }
+      position = nnk_twister_shuffle(&state, position, base, values.count)
+    }
+    return values.prefix(count).map { Int($0) }
   }
 
   /// Fills `target` with elements of `values` drawn with replacement; the hot loop of the fingerprint.
-  package mutating func draw<T>(
-    from values: UnsafeBufferPointer<T>, into target: UnsafeMutableBufferPointer<T>
+  package mutating func draw(
+    from values: UnsafeBufferPointer<Float>, into target: UnsafeMutableBufferPointer<Float>
   ) {
     precondition(!values.isEmpty || target.isEmpty, "cannot draw from nothing")
     if values.count <= 1 {
       for i in 0..<target.count { target[i] = values[0] }
       return
     }
-    let limit = Self.limit(values.count - 1)
-    let mask = Self.mask(limit)
-    var filled = 0
-    while filled < target.count {
-      if position == Self.size { regenerate() }
-      let start = position
-      var used = start
-      state.withUnsafeBufferPointer { state in
-        while used < Self.size, filled < target.count {
-          let word = Self.temper(state[used]) & mask
-          used += 1
-          if word <= limit {
-            target[filled] = values[Int(word)]
-            filled += 1
-          }
-        }
-      }
-      position = used
-    }
+    guard let source = values.baseAddress, let destination = target.baseAddress else { return }
+    position = nnk_twister_draw(
+      &state, position, source, Self.limit(values.count - 1), destination, target.count)
   }
 
   private static func limit(_ maximum: Int) -> UInt32 {
@@ -108,16 +98,7 @@ package struct NumPyRandom: Sendable {
   }
 
   private mutating func regenerate() {
-    state.withUnsafeMutableBufferPointer { state in
-      @inline(__always) func twisted(_ i: Int, _ following: Int, _ far: Int) -> UInt32 {
-        let y = (state[i] & 0x8000_0000) | (state[following] & 0x7FFF_FFFF)
-        return state[far] ^ (y >> 1) ^ ((0 &- (y & 1)) & 0x9908_B0DF)
-      }
-      let split = Self.size - Self.shift
-      for i in 0..<split { state[i] = twisted(i, i + 1, i + Self.shift) }
-      for i in split..<(Self.size - 1) { state[i] = twisted(i, i + 1, i - split) }
-      state[Self.size - 1] = twisted(Self.size - 1, 0, Self.shift - 1)
-    }
+    nnk_twister_regenerate(&state)
     position = 0
   }
 }

@@ -1,7 +1,7 @@
 // The steps that look at raw data: finding a dataset, checking its files, measuring it, preprocessing it.
 
 package import Datasets
-import Foundation
+package import Foundation
 package import Planning
 import Preprocessing
 import Reporting
@@ -14,11 +14,27 @@ extension Pipeline {
 
   /// Checks every file of a dataset; prints what is suspicious and throws what is wrong.
   package func verify(_ dataset: RawDataset) throws {
-    let findings = try DatasetVerifier(folder: dataset.folder).verify(
-      progress: progress, cancellation: cancellation)
+    let findings = try verification(of: dataset)
     for warning in findings.warnings { progress.note("warning: \(warning)") }
     try findings.throwIfUnusable()
-    progress.note("\(dataset.name): \(findings.caseCount) cases, nothing wrong")
+    progress.note(findings.summary)
+  }
+
+  /// Checks every file of a dataset, prints all that is found, and writes a copy in which it is mended as far as that
+  /// takes no judgement.
+  package func repair(_ dataset: RawDataset, to folder: URL) throws {
+    let findings = try verification(of: dataset)
+    for finding in findings.findings { progress.note("\(finding.severity.rawValue): \(finding.diagnostic)") }
+    let done = try DatasetRepair(dataset: dataset, findings: findings).write(to: folder, progress: progress)
+    done.forEach(progress.note)
+    let left = findings.findings.count { $0.repair == nil }
+    progress.note(
+      "\(folder.path): a copy of \(dataset.name) with \(done.count) repairs; \(left) findings are left for you"
+    )
+  }
+
+  private func verification(of dataset: RawDataset) throws -> DatasetFindings {
+    try DatasetVerifier(folder: dataset.folder).verify(progress: progress, cancellation: cancellation)
   }
 
   /// Measures a dataset, or reads what was measured before unless `again` is set.
@@ -42,7 +58,11 @@ extension Pipeline {
   /// Preprocesses the training cases for every named configuration that the plans have.
   ///
   /// Cases that are there already, made with the same settings from the same files, are kept.
-  package func preprocess(_ dataset: RawDataset, by plans: Plans, configurations: [String]) throws {
+  ///
+  /// No more than `memoryCap` bytes are taken, or what the machine has available.
+  package func preprocess(
+    _ dataset: RawDataset, by plans: Plans, configurations: [String], memoryCap: Int? = nil
+  ) throws {
     for name in configurations {
       guard plans.configurationNames.contains(name) else {
         // The usual names are asked for by default; any other must be meant.
@@ -55,8 +75,8 @@ extension Pipeline {
       }
       try plans.configuration(named: name).requireKnownPreprocessor()
       let report = try preprocessDataset(
-        dataset: dataset, plans: plans, configuration: name, roots: roots, progress: progress,
-        cancellation: cancellation)
+        dataset: dataset, plans: plans, configuration: name, roots: roots, memoryCap: memoryCap,
+        progress: progress, cancellation: cancellation)
       progress.note("\(name): \(report.writtenCount) cases preprocessed, \(report.keptCount) kept")
     }
   }

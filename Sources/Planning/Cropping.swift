@@ -1,46 +1,71 @@
-// Cropping to the nonzero part of an image, shared by the fingerprint and preprocessing. C channels, Z Y X array axes.
+// Cropping to the nonzero part of an image, shared by the fingerprint and preprocessing. Z Y X array axes.
 
+import CKernels
+import Synchronization
 package import Tensors
 package import Volumes
 
-/// Crops to the smallest box that holds every nonzero voxel and marks what lies outside the object with -1.
+/// The object in an image: the smallest box that holds every nonzero voxel, and which of its voxels lie outside.
 ///
-/// A voxel belongs to the object if any channel differs from zero there, or if it lies in a hole of the object. Labels
-/// other than 0 are never overwritten. An image of zeros keeps its full size.
-///
-/// - Shape: images `[C, Z, Y, X]`; segmentation `[Z, Y, X]` or `[S, Z, Y, X]`, returned with the same rank.
-/// - Returns: the box in the axes given, the cropped images, and the cropped segmentation (0 inside without one given).
-package func cropToNonzero(
-  images: NDArray<Float>, segmentation: NDArray<Int16>?
-) -> (box: BoundingBox, images: NDArray<Float>, segmentation: NDArray<Int16>) {
-  precondition(images.shape.count == 4, "images are [C, Z, Y, X], not \(images.shape)")
-  let shape = Array(images.shape.dropFirst())
-  let mask = nonzeroMask(of: images)
-  let box = boundingBox(of: mask, shape: shape)
-  var inside = crop(NDArray(shape: shape, elements: mask), to: box)
-  fillHoles(&inside)
-  let source = segmentation ?? NDArray<Int16>(shape: shape, repeating: 0)
-  precondition(
-    Array(source.shape.suffix(3)) == shape, "segmentation \(source.shape) does not fit image \(images.shape)")
-  var labels = crop(source, to: box)
-  let voxelCount = inside.count
-  inside.elements.withUnsafeBufferPointer { inside in
-    labels.elements.withUnsafeMutableBufferPointer { labels in
-      for start in stride(from: 0, to: labels.count, by: max(voxelCount, 1)) {
-        for i in 0..<voxelCount where inside[i] == 0 && labels[start + i] == 0 { labels[start + i] = -1 }
-      }
+/// A voxel belongs to the object if any channel differs from zero there, or if it lies in a hole of the object. An
+/// image of zeros keeps its full size.
+package struct NonzeroRegion: Sendable {
+  package let box: BoundingBox
+  /// 0 outside the object, in the box; `nil` where the object fills the box.
+  private let inside: NDArray<UInt8>?
+
+  /// Looks at all channels of an image.
+  ///
+  /// - Shape: each channel `[Z, Y, X]`
+  package init(of channels: [NDArray<Float>]) {
+    box = nonzeroBox(of: channels)
+    var mask = nonzeroMask(of: channels, in: box)
+    if mask.elements.allSatisfy({ $0 != 0 }) {
+      inside = nil
+    } else {
+      fillHoles(&mask)
+      inside = mask
     }
   }
-  return (box, crop(images, to: box), labels)
+
+  /// The segmentation inside the box, -1 where it is 0 outside the object; without one, 0 inside.
+  package func segmentation(_ labels: consuming NDArray<Int16>?) -> NDArray<Int16> {
+    var result =
+      labels.map { crop($0, to: box) } ?? NDArray<Int16>(shape: box.shape, repeating: 0)
+    guard let inside else { return result }
+    precondition(result.shape == inside.shape, "labels do not fit the image")
+    result.elements.withUnsafeMutableBufferPointer { result in
+      inside.elements.withUnsafeBufferPointer { inside in
+        guard let mask = inside.baseAddress, let labels = result.baseAddress else { return }
+        nnk_mark_outside(mask, labels, result.count)
+      }
+    }
+    return result
+  }
 }
 
 /// The smallest box that holds every voxel where any channel differs from zero; the full extent if there is none.
-package func nonzeroBox(of images: NDArray<Float>) -> BoundingBox {
-  boundingBox(of: nonzeroMask(of: images), shape: Array(images.shape.dropFirst()))
+///
+/// - Shape: each channel `[Z, Y, X]`
+package func nonzeroBox(of channels: [NDArray<Float>]) -> BoundingBox {
+  precondition(!channels.isEmpty && channels.allSatisfy { $0.shape.count == 3 }, "channels are [Z, Y, X]")
+  let shape = channels[0].shape
+  var lower = shape
+  var upper = [0, 0, 0]
+  for channel in channels {
+    precondition(channel.shape == shape, "channels differ in shape")
+    guard let box = boundingBox(ofNonzero: channel) else { continue }
+    for axis in 0..<3 {
+      lower[axis] = min(lower[axis], box.lower[axis])
+      upper[axis] = max(upper[axis], box.upper[axis])
+    }
+  }
+  if upper[0] == 0 { return BoundingBox(lower: [0, 0, 0], upper: shape) }
+  return BoundingBox(lower: lower, upper: upper)
 }
 
 /// The part of an array inside a box over its last three axes.
-package func crop<T>(_ array: NDArray<T>, to box: BoundingBox) -> NDArray<T> {
+package func crop<T>(_ array: consuming NDArray<T>, to box: BoundingBox) -> NDArray<T> {
   let spatial = Array(array.shape.suffix(3))
   if box.lower == [0, 0, 0], box.upper == spatial { return array }
   let leading = array.shape.dropLast(3)
@@ -60,43 +85,61 @@ package func crop<T>(_ array: NDArray<T>, to box: BoundingBox) -> NDArray<T> {
   return NDArray(shape: Array(leading) + size, elements: result)
 }
 
-/// 1 where any channel differs from zero (NaN does), else 0.
-private func nonzeroMask(of images: NDArray<Float>) -> [UInt8] {
-  let channelCount = images.shape[0]
-  let voxelCount = images.shape.dropFirst().reduce(1, *)
-  var mask = Array<UInt8>(repeating: 0, count: voxelCount)
-  images.elements.withUnsafeBufferPointer { images in
-    mask.withUnsafeMutableBufferPointer { mask in
-      for channel in 0..<channelCount {
-        let start = channel &* voxelCount
-        for i in 0..<voxelCount { mask[i] |= images[start &+ i] != 0 ? 1 : 0 }
+/// 1 where any channel differs from zero (NaN does), else 0, inside a box.
+private func nonzeroMask(of channels: [NDArray<Float>], in box: BoundingBox) -> NDArray<UInt8> {
+  let shape = channels[0].shape
+  let size = box.shape
+  var mask = NDArray(shape: size, elements: [UInt8](repeating: 0, count: size.reduce(1, *)))
+  mask.elements.withUnsafeMutableBufferPointer { mask in
+    guard let base = mask.baseAddress else { return }
+    for channel in channels {
+      channel.elements.withUnsafeBufferPointer { values in
+        guard let values = values.baseAddress else { return }
+        // SAFETY: every slice of the mask is written by one iteration; both blocks outlive the loop.
+        nonisolated(unsafe) let source = values
+        nonisolated(unsafe) let target = base
+        parallelFor(size[0]) { z in
+          for y in 0..<size[1] {
+            let row = ((z &+ box.lower[0]) &* shape[1] &+ y &+ box.lower[1]) &* shape[2] &+ box.lower[2]
+            nnk_mark_nonzero(source + row, size[2], target + (z &* size[1] &+ y) &* size[2])
+          }
+        }
       }
     }
   }
   return mask
 }
 
-/// The tight box around the voxels that are not 0; the full extent if there is none.
-private func boundingBox(of mask: [UInt8], shape: [Int]) -> BoundingBox {
-  var (minZ, minY, minX) = (shape[0], shape[1], shape[2])
-  var (maxZ, maxY, maxX) = (-1, -1, -1)
-  let width = shape[2]
-  mask.withUnsafeBufferPointer { mask in
-    for z in 0..<shape[0] {
-      for y in 0..<shape[1] {
-        let row = (z &* shape[1] &+ y) &* width
+/// The tight box around the voxels that are not 0, if there are any.
+private func boundingBox(ofNonzero image: NDArray<Float>) -> BoundingBox? {
+  let (depth, height, width) = (image.shape[0], image.shape[1], image.shape[2])
+  let total = Mutex<BoundingBox?>(nil)
+  image.elements.withUnsafeBufferPointer { values in
+    guard let base = values.baseAddress else { return }
+    // SAFETY: slices are only read, and the image outlives the loop.
+    nonisolated(unsafe) let values = base
+    parallelFor(depth) { z in
+      var (minY, minX, maxY, maxX) = (height, width, -1, -1)
+      for y in 0..<height {
+        let row = values + (z &* height &+ y) &* width
         var first = 0
-        while first < width, mask[row &+ first] == 0 { first &+= 1 }
+        while first < width, row[first] == 0 { first &+= 1 }
         if first == width { continue }
         var last = width &- 1
-        while mask[row &+ last] == 0 { last &-= 1 }
-        (minZ, minY, minX) = (min(minZ, z), min(minY, y), min(minX, first))
-        (maxZ, maxY, maxX) = (z, max(maxY, y), max(maxX, last))
+        while row[last] == 0 { last &-= 1 }
+        (minY, minX) = (min(minY, y), min(minX, first))
+        (maxY, maxX) = (y, max(maxX, last))
+      }
+      if maxY < 0 { return }
+      total.withLock { box in
+        let known = box ?? BoundingBox(lower: [z, minY, minX], upper: [z + 1, maxY + 1, maxX + 1])
+        box = BoundingBox(
+          lower: [min(known.lower[0], z), min(known.lower[1], minY), min(known.lower[2], minX)],
+          upper: [max(known.upper[0], z + 1), max(known.upper[1], maxY + 1), max(known.upper[2], maxX + 1)])
       }
     }
   }
-  if maxZ < 0 { return BoundingBox(lower: [0, 0, 0], upper: shape) }
-  return BoundingBox(lower: [minZ, minY, minX], upper: [maxZ + 1, maxY + 1, maxX + 1])
+  return total.withLock { $0 }
 }
 
 /// Sets to 1 every 0 that no path through face neighbours joins to the outside of the array.

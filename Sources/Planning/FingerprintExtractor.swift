@@ -1,33 +1,41 @@
 // Measures a dataset: spacings, cropped sizes and foreground intensities, sampled exactly as nnU-Net samples them.
 
 import Archives
+import CKernels
 package import Datasets
 package import Foundation
 package import Reporting
 import Synchronization
 import Tensors
+import VolumeFormats
 import Volumes
 
 /// Extracts the fingerprint of a raw dataset.
 ///
-/// Cases are read in parallel, one per core at a time; the samples take 400 MB per channel at the default count.
+/// Cases are read in parallel, the largest first and as many as fit into memory; the samples take 400 MB at the
+/// default count, one channel at a time.
 package struct FingerprintExtractor: Sendable {
   package let dataset: RawDataset
   /// Foreground samples over all cases, per channel.
   ///
   /// - Source: nnU-Net.
   package let sampleCount: Int
+  /// What the cases that are read at the same time may take together, in bytes.
+  package let memoryLimit: Int
   /// Seed of every case's draws.
   ///
   /// - Source: nnU-Net.
   private static let seed: UInt32 = 1234
 
-  package init(dataset: RawDataset, sampleCount: Int = 100_000_000) {
+  package init(dataset: RawDataset, sampleCount: Int = 100_000_000, memoryLimit: Int? = nil) {
     self.dataset = dataset
     self.sampleCount = sampleCount
+    self.memoryLimit = memoryLimit ?? CaseSchedule.availableMemory() / 10 * 7
   }
 
   /// Reads the fingerprint of a preprocessed dataset folder, or measures and saves it; `clean` always measures.
+  ///
+  /// What is measured of a case is kept in the folder until all are done, so that a run that was stopped goes on.
   package func extract(
     into preprocessedFolder: URL, clean: Bool = false, progress: any ProgressSink = SilentProgress(),
     cancellation: CancellationFlag = CancellationFlag()
@@ -37,106 +45,153 @@ package struct FingerprintExtractor: Sendable {
       progress.note("using the fingerprint that is there: \(url.path)")
       return try DatasetFingerprint(contentsOf: url)
     }
-    try requireWritableFolder(preprocessedFolder)
-    let fingerprint = try extract(progress: progress, cancellation: cancellation)
-    try fingerprint.write(to: url)
-    return fingerprint
+    return try removingEmptyFolders(preprocessedFolder) {
+      try requireWritableFolder(preprocessedFolder)
+      let notes = CaseMeasurementStore(
+        folder: preprocessedFolder.appending(path: CaseMeasurementStore.folderName))
+      let fingerprint = try extract(keepingIn: notes, progress: progress, cancellation: cancellation)
+      try fingerprint.write(to: url)
+      notes.removeAll()
+      return fingerprint
+    }
   }
 
   /// Measures the dataset.
   package func extract(
     progress: any ProgressSink = SilentProgress(), cancellation: CancellationFlag = CancellationFlag()
   ) throws -> DatasetFingerprint {
+    try extract(keepingIn: nil, progress: progress, cancellation: cancellation)
+  }
+
+  private func extract(
+    keepingIn notes: CaseMeasurementStore?, progress: any ProgressSink, cancellation: CancellationFlag
+  ) throws -> DatasetFingerprint {
     let cases = try dataset.cases()
     let channelCount = dataset.description.channelNames.count
     let perCase = sampleCount / max(cases.count, 1)
-    let buffer = try SampleBuffer(count: perCase * cases.count * channelCount)
-    nonisolated(unsafe) let samples = buffer.samples
+    let samples = try SampleBuffer(count: perCase * cases.count)
     progress.begin("fingerprint", total: cases.count)
-    let completed = Atomic<Int>(0)
+    let state = Mutex((results: [DrawnCase?](repeating: nil, count: cases.count), count: 0))
     let failure = FirstFailure()
-    let measured = try parallelMap(cases.count) { i -> CaseMeasurement? in
-      if failure.happened { return nil }
+    CaseSchedule(bytes: cases.map(estimatedBytes), limit: memoryLimit).run { index in
+      if failure.happened { return }
       do {
         try cancellation.check()
-        let targets = (0..<channelCount).map { channel -> UnsafeMutableBufferPointer<Float> in
-          let start = (channel * cases.count + i) * perCase
-          return UnsafeMutableBufferPointer(rebasing: samples[start..<(start + perCase)])
+        var drawn = DrawnCase(
+          try measurement(of: cases[index], notes), random: NumPyRandom(seed: Self.seed))
+        drawn.draw(channel: 0, into: samples.part(index, of: cases.count))
+        state.withLock { state in
+          state.results[index] = drawn
+          state.count += 1
+          progress.update(completed: state.count, detail: cases[index].identifier)
         }
-        let result = try measure(cases[i], into: targets)
-        progress.update(
-          completed: completed.add(1, ordering: .relaxed).newValue, detail: cases[i].identifier)
-        return result
       } catch {
-        failure.record(error, index: i)
-        return nil
+        failure.record(error, index: index)
       }
     }
     progress.end()
     try failure.rethrow()
-    let intensities = try (0..<channelCount).map { channel in
-      let start = channel * cases.count * perCase
-      let part = UnsafeMutableBufferPointer(rebasing: samples[start..<(start + cases.count * perCase)])
-      return try aggregate(part, measured.map { $0?.hasForeground ?? false }, perCase: perCase)
+    var drawn = state.withLock { $0.results }.compactMap(\.self)
+    let hasForeground = drawn.map(\.measurement.hasForeground)
+    var intensities: [IntensityStatistics] = []
+    for channel in 0..<channelCount {
+      try cancellation.check()
+      if channel > 0 {
+        let before = drawn
+        drawn = try parallelMap(before.count) { index in
+          var next = before[index]
+          next.draw(channel: channel, into: samples.part(index, of: before.count))
+          return next
+        }
+      }
+      intensities.append(try aggregate(samples.samples, hasForeground, perCase: perCase))
     }
-    let measurements = measured.compactMap(\.self)
     return DatasetFingerprint(
-      spacings: measurements.map(\.spacing), shapesAfterCrop: measurements.map(\.shapeAfterCrop),
+      spacings: drawn.map(\.measurement.spacing), shapesAfterCrop: drawn.map(\.measurement.shapeAfterCrop),
       foregroundIntensities: intensities,
-      medianRelativeSizeAfterCropping: median(measurements.map(\.relativeSize)))
+      medianRelativeSizeAfterCropping: median(drawn.map(\.measurement.relativeSize)))
   }
 
-  private struct CaseMeasurement: Sendable {
-    var spacing: [Double]
-    var shapeAfterCrop: [Int]
-    var relativeSize: Double
-    var hasForeground: Bool
+  /// A case with the state of its generator between channels.
+  private struct DrawnCase: Sendable {
+    let measurement: CaseMeasurement
+    private var random: NumPyRandom
+
+    init(_ measurement: CaseMeasurement, random: NumPyRandom) {
+      self.measurement = measurement
+      self.random = random
+    }
+
+    mutating func draw(channel: Int, into target: UnsafeMutableBufferPointer<Float>) {
+      guard measurement.hasForeground else { return }
+      measurement.withForeground(channel) { random.draw(from: $0, into: target) }
+    }
   }
 
-  private func measure(
-    _ raw: RawCase, into targets: [UnsafeMutableBufferPointer<Float>]
-  ) throws -> CaseMeasurement {
-    let loaded = try readCase(raw, channelCount: targets.count)
+  /// Measures a case, or takes what was measured of the same files before.
+  private func measurement(of raw: RawCase, _ notes: CaseMeasurementStore?) throws -> CaseMeasurement {
+    let stamp = CaseMeasurementStore.stamp(of: raw, description: dataset.description)
+    if let known = notes?.read(raw.identifier, stamp: stamp) { return known }
+    let measured = try measure(raw)
+    guard let notes else { return measured }
+    try notes.write(measured, raw.identifier, stamp: stamp)
+    // What lies in the file need not lie in memory.
+    return notes.read(raw.identifier, stamp: stamp) ?? measured
+  }
+
+  private func measure(_ raw: RawCase) throws -> CaseMeasurement {
+    let loaded = try readCase(raw, channelCount: dataset.description.channelNames.count)
     if let labels = loaded.labels { try requireDeclared(labels, of: raw, in: dataset.description.labels) }
     // Holes do not move the box, and foreground labels are never overwritten: only the box is needed of cropping.
-    let box = nonzeroBox(of: loaded.images)
-    let shape = Array(loaded.images.shape.dropFirst())
-    let foreground = foregroundOffsets(loaded.labels?.voxels.elements ?? [], shape: shape, box: box)
-    if !foreground.isEmpty {
-      var random = NumPyRandom(seed: Self.seed)
-      let voxelCount = shape.reduce(1, *)
-      for (channel, target) in targets.enumerated() {
-        let values = loaded.images.elements.withUnsafeBufferPointer { images in
-          foreground.map { images[channel &* voxelCount &+ $0] }
-        }
-        if values.contains(where: \.isNaN) {
-          throw Diagnostic(
-            "an image has NaN in its foreground", at: raw.images[min(channel, raw.images.count - 1)].path,
-            expected: "finite intensities",
-            found: "\(values.count { $0.isNaN }) NaN voxels",
-            remedy: "replace NaN in the image, by 0 for example")
-        }
-        values.withUnsafeBufferPointer { random.draw(from: $0, into: target) }
+    let channels = loaded.channels.map(\.voxels)
+    let box = nonzeroBox(of: channels)
+    let shape = loaded.shape
+    var foreground: [[Float]] = []
+    for (channel, image) in channels.enumerated() {
+      let values = labelledValues(image, loaded.labels?.voxels, box: box)
+      let nanCount = values.count { $0.isNaN }
+      if nanCount > 0 {
+        throw Diagnostic(
+          "an image has NaN in its foreground",
+          at: raw.images[min(channel, raw.images.count - 1)].path,
+          expected: "finite intensities", found: "\(nanCount) NaN voxels",
+          remedy: "replace NaN in the image, by 0 for example; verify_dataset --fix does so in a copy")
       }
+      foreground.append(values)
     }
     return CaseMeasurement(
       spacing: loaded.geometry.spacing, shapeAfterCrop: box.shape,
-      relativeSize: Double(box.shape.reduce(1, *)) / Double(shape.reduce(1, *)),
-      hasForeground: !foreground.isEmpty)
+      relativeSize: Double(box.shape.reduce(1, *)) / Double(shape.reduce(1, *)), foreground: foreground)
   }
 
-  /// Positions of labelled voxels within the box, in C order.
-  private func foregroundOffsets(_ labels: [Int16], shape: [Int], box: BoundingBox) -> [Int] {
-    var offsets: [Int] = []
-    labels.withUnsafeBufferPointer { labels in
-      for z in box.lower[0]..<box.upper[0] {
-        for y in box.lower[1]..<box.upper[1] {
-          let row = (z &* shape[1] &+ y) &* shape[2]
-          for i in (row &+ box.lower[2])..<(row &+ box.upper[2]) where labels[i] > 0 { offsets.append(i) }
+  /// What reading a case takes at most: its channels as floats, its labels, and one file on its way to them.
+  private func estimatedBytes(_ raw: RawCase) -> Int {
+    guard let url = raw.images.first, let information = try? readImageInformation(url) else { return 0 }
+    return information.shape.reduce(1, *) * (dataset.description.channelNames.count * 4 + 2 + 8)
+  }
+
+  /// The values of labelled voxels within the box, in C order.
+  private func labelledValues(_ image: NDArray<Float>, _ labels: NDArray<Int16>?, box: BoundingBox) -> [Float]
+  {
+    guard let labels else { return [] }
+    let width = box.upper[2] - box.lower[2]
+    return image.elements.withUnsafeBufferPointer { values in
+      labels.elements.withUnsafeBufferPointer { labels in
+        guard let values = values.baseAddress, let labels = labels.baseAddress else { return [] }
+        var rows: [Int] = []
+        for z in box.lower[0]..<box.upper[0] {
+          for y in box.lower[1]..<box.upper[1] {
+            rows.append((z &* image.shape[1] &+ y) &* image.shape[2] &+ box.lower[2])
+          }
+        }
+        let count = rows.reduce(0) { $0 + nnk_count_labelled(labels + $1, width) }
+        return [Float](unsafeUninitializedCapacity: count + 1) { packed, initializedCount in
+          guard var target = packed.baseAddress else { return }
+          for row in rows { target += nnk_pack_labelled(values + row, labels + row, width, target) }
+          initializedCount = count
         }
       }
     }
-    return offsets
   }
 
   /// The statistics of one channel; cases without foreground have left their part of `samples` unused.

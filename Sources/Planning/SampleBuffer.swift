@@ -4,8 +4,9 @@ import Foundation
 import Reporting
 
 /// A large block of floats, freed with its owner.
-final class SampleBuffer {
-  let samples: UnsafeMutableBufferPointer<Float>
+final class SampleBuffer: Sendable {
+  // SAFETY: parallel writers take different parts.
+  nonisolated(unsafe) let samples: UnsafeMutableBufferPointer<Float>
   private let byteCount: Int
 
   /// Takes memory; more than half of the machine's is backed by a file in the temporary folder.
@@ -26,6 +27,12 @@ final class SampleBuffer {
     }
     let floats = address.bindMemory(to: Float.self, capacity: max(count, 1))
     samples = UnsafeMutableBufferPointer(start: floats, count: count)
+  }
+
+  /// One of `count` equal parts.
+  func part(_ index: Int, of count: Int) -> UnsafeMutableBufferPointer<Float> {
+    let size = samples.count / count
+    return UnsafeMutableBufferPointer(rebasing: samples[index * size..<(index + 1) * size])
   }
 
   deinit { munmap(samples.baseAddress, byteCount) }

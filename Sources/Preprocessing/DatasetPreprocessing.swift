@@ -23,18 +23,20 @@ package struct PreprocessingReport: Sendable, Equatable {
 /// Preprocesses every training case of a dataset and copies its labels beside the result.
 ///
 /// Writes only to `{data_identifier}.lunette` and `gt_segmentations`. A run that was stopped goes on where it was:
-/// a case that was made with the same settings and is newer than its files is kept.
+/// a case that was made with the same settings and is newer than its files is kept. The memory is predicted and told
+/// before the first case; the largest cases go first, as many at a time as fit.
 /// - Parameters:
 ///   - dataset: the raw dataset.
 ///   - plans: its plans.
 ///   - configuration: the name of the configuration, such as `3d_fullres`.
 ///   - roots: where preprocessed data lie.
+///   - memoryCap: bytes that the process may take; what the machine has available if `nil`.
 ///   - progress: told of every case.
 ///   - cancellation: asked before every case.
 /// - Throws: the first case's error, with the case named; other cases that run are finished, no more are begun.
 @discardableResult
 package func preprocessDataset(
-  dataset: RawDataset, plans: Plans, configuration: String, roots: DatasetRoots,
+  dataset: RawDataset, plans: Plans, configuration: String, roots: DatasetRoots, memoryCap: Int? = nil,
   progress: any ProgressSink = SilentProgress(), cancellation: CancellationFlag = CancellationFlag()
 ) throws -> PreprocessingReport {
   let planned = try plans.configuration(named: configuration)
@@ -42,31 +44,26 @@ package func preprocessDataset(
   let run = DatasetRun(
     preprocessor: try Preprocessor(plans: plans, configuration: planned, labels: dataset.description.labels),
     store: PreprocessedStore(datasetFolder: folder, configuration: planned),
+    labelFolder: folder.appending(path: "gt_segmentations"), fileEnding: dataset.description.fileEnding,
     settings: preprocessingSettings(plans: plans, configuration: planned, labels: dataset.description.labels))
   let cases = try dataset.cases()
-  try requireWritableFolder(run.store.folder)
-  try run.removeCases(otherThan: Set(cases.map(\.identifier)), progress: progress)
-  progress.begin("preprocess \(configuration)", total: cases.count)
-  defer { progress.end() }
-
-  let state = Mutex(RunState())
-  parallelFor(cases.count) { index in
-    if state.withLock({ $0.error != nil }) { return }
-    let entry = cases[index]
-    do {
-      try cancellation.check()
-      let wasWritten = try run.preprocess(entry)
-      let target = folder.appending(path: "gt_segmentations")
-        .appending(path: entry.identifier + dataset.description.fileEnding)
-      try copyIfNewer(entry.label, to: target)
-      state.withLock { $0.finish(entry, wasWritten: wasWritten, progress: progress) }
-    } catch {
-      state.withLock { $0.error = $0.error ?? named(error, entry) }
+  let fingerprint = try? DatasetFingerprint(contentsOf: folder.appending(path: DatasetFingerprint.fileName))
+  let memory = try MemoryPrediction(
+    cases: cases, plans: plans, configuration: planned, cropShapes: fingerprint?.shapesAfterCrop,
+    cap: memoryCap)
+  try memory.requireFits(cases, configuration: configuration)
+  progress.note("\(configuration): up to \(gigabytes(memory.peak)) of memory")
+  return try removingEmptyFolders(run.labelFolder) {
+    try removingEmptyFolders(run.store.folder) {
+      try requireWritableFolder(run.store.folder)
+      removeAbandonedTemporaries(in: run.store.folder)
+      try run.removeCases(otherThan: Set(cases.map(\.identifier)), progress: progress)
+      progress.begin("preprocess \(configuration)", total: cases.count)
+      defer { progress.end() }
+      return try run.preprocess(
+        cases, schedule: memory.schedule, progress: progress, cancellation: cancellation)
     }
   }
-  let result = state.withLock { $0 }
-  if let error = result.error { throw error }
-  return result.report
 }
 
 /// The decisions that a preprocessed case depends on, as text that can be compared.
@@ -94,46 +91,61 @@ package func preprocessingSettings(
 
 private struct RunState {
   var report = PreprocessingReport()
-  var error: (any Error)?
+  var failure: (index: Int, error: any Error)?
 
   mutating func finish(_ entry: RawCase, wasWritten: Bool, progress: any ProgressSink) {
     if wasWritten { report.writtenCount += 1 } else { report.keptCount += 1 }
     progress.update(completed: report.writtenCount + report.keptCount, detail: entry.identifier)
+  }
+
+  mutating func fail(_ error: any Error, index: Int) {
+    if failure.map({ index < $0.index }) ?? true { failure = (index, error) }
   }
 }
 
 private struct DatasetRun: Sendable {
   let preprocessor: Preprocessor
   let store: PreprocessedStore
+  let labelFolder: URL
+  let fileEnding: String
   let settings: String
-  let gate = MemoryGate()
+
+  /// Preprocesses the cases by a schedule.
+  func preprocess(
+    _ cases: [RawCase], schedule: CaseSchedule, progress: any ProgressSink, cancellation: CancellationFlag
+  ) throws -> PreprocessingReport {
+    let state = Mutex(RunState())
+    schedule.run { index in
+      if state.withLock({ $0.failure != nil }) { return }
+      let entry = cases[index]
+      do {
+        try cancellation.check()
+        let wasWritten = try preprocess(entry)
+        try copyIfNewer(entry.label, to: labelFolder.appending(path: entry.identifier + fileEnding))
+        state.withLock { $0.finish(entry, wasWritten: wasWritten, progress: progress) }
+      } catch {
+        state.withLock { $0.fail(named(error, entry), index: index) }
+      }
+    }
+    let result = state.withLock { $0 }
+    if let error = result.failure?.error { throw error }
+    return result.report
+  }
 
   /// Preprocesses one case; returns whether there was anything to do.
   func preprocess(_ entry: RawCase) throws -> Bool {
     if store.isUpToDate(entry.identifier, settings: settings, sources: entry.images + [entry.label]) {
       return false
     }
-    try gate.run(needing: estimatedBytes(entry)) {
-      let loaded = try readCase(entry, channelCount: preprocessor.normalizations.count)
-      if let labels = loaded.labels { try requireDeclared(labels, of: entry, in: preprocessor.labels) }
-      let arrays = try preprocessor.run(images: loaded.channels, label: loaded.labels)
-      try store.write(arrays, identifier: entry.identifier, settings: settings)
-    }
+    let arrays = try preprocessor.run(readDeclared(entry))
+    try store.write(arrays, identifier: entry.identifier, settings: settings)
     return true
   }
 
-  /// A generous guess from the header: copies in the file's size and the new one, and two doubles per voxel.
-  private func estimatedBytes(_ entry: RawCase) -> Int {
-    guard let url = entry.images.first, let information = try? readImageInformation(url) else { return 0 }
-    let voxelCount = Double(information.shape.reduce(1, *))
-    let channelCount = Double(preprocessor.normalizations.count)
-    let spacing = information.geometry.spacing
-    let target = preprocessor.configuration.spacing
-    // In 2d the coarsest distance stays; leaving it out of both products is close enough.
-    let now = spacing.sorted().prefix(target.count).reduce(1, *)
-    let newCount = voxelCount * now / target.reduce(1, *)
-    let bytes = (voxelCount * 3 + newCount * 2) * (channelCount * 4 + 2) + max(voxelCount, newCount) * 16
-    return Int(min(bytes, 1e15))
+  private func readDeclared(_ entry: RawCase) throws -> LoadedCase {
+    let loaded = try readCase(entry, channelCount: preprocessor.normalizations.count)
+    if let labels = loaded.labels { try requireDeclared(labels, of: entry, in: preprocessor.labels) }
+    return loaded
   }
 
   func removeCases(otherThan identifiers: Set<String>, progress: any ProgressSink) throws {

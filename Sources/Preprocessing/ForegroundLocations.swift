@@ -61,7 +61,7 @@ package func drawForegroundLocations(
     let total = groups.map(\.count).reduce(0, +)
     guard total > 0 else { return (key: target.key, locations: NDArray<Int32>(shape: [0, 3], elements: [])) }
     let count = max(min(smallestSampleCount, total), Int((Double(total) * smallestCoverage).rounded(.up)))
-    let picks = random.permutation(total).prefix(count)
+    let picks = random.choice(count, below: total)
     return (target.key, coordinates(of: picks, in: groups, shape: segmentation.shape))
   }
   return ForegroundLocations(entries)

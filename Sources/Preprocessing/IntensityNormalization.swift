@@ -1,9 +1,10 @@
 // Intensity normalisation per channel, in float32 with the reference's order of additions.
 // C channels, Z Y X array axes (slowest first)
 
+import CKernels
 import Foundation
 package import Reporting
-package import Tensors
+import Tensors
 
 /// How one channel's intensities are brought to a common scale.
 package enum IntensityNormalization: Sendable, Equatable {
@@ -18,24 +19,16 @@ package enum IntensityNormalization: Sendable, Equatable {
   case none
 }
 
-/// Where a cropped, transposed image lies in the file's array: NumPy sums in that order.
+/// Where a crop lies in the file's array: NumPy sums in that order.
 package struct FileLayout: Sendable, Equatable {
   /// Extents of the whole file array.
   package var fileShape: [Int]
   /// Extents of the crop in file order.
   package var cropShape: [Int]
-  /// The permutation that takes the array back to file order.
-  package var backward: [Int]
 
-  package init(fileShape: [Int], cropShape: [Int], backward: [Int]) {
+  package init(fileShape: [Int], cropShape: [Int]) {
     self.fileShape = fileShape
     self.cropShape = cropShape
-    self.backward = backward
-  }
-
-  /// A contiguous array in file order.
-  package init(shape: [Int]) {
-    self.init(fileShape: shape, cropShape: shape, backward: Array(shape.indices))
   }
 
   /// The number of values NumPy adds pairwise in one go.
@@ -70,73 +63,76 @@ package struct FileLayout: Sendable, Equatable {
 /// Standard deviations below this count as this (nnU-Net's epsilon for float32).
 private let smallestDeviation: Float = 1e-8
 
-/// Normalises every channel in place.
-///
-/// In the cropped segmentation, values below 0 mean outside the object. A number of channels that does not fit the
-/// schemes, or RGB values beyond 8 bits, are errors.
-/// - Shape: image `[C, Z, Y, X]`, segmentation `[Z, Y, X]`
-package func normalize(
-  _ image: inout NDArray<Float>, segmentation: NDArray<Int16>, using schemes: [IntensityNormalization],
-  layout: FileLayout
-) throws(Diagnostic) {
-  guard schemes.count == image.shape[0] else {
-    throw Diagnostic(
-      "the image does not fit the plans", expected: "\(schemes.count) channels",
-      found: "\(image.shape[0]) channels",
-      remedy: "check channel_names in dataset.json and the image files of the case")
-  }
-  let size = segmentation.count
-  for (channel, scheme) in schemes.enumerated() {
-    var values = NDArray(
-      shape: segmentation.shape, elements: Array(image.elements[channel * size..<(channel + 1) * size]))
-    switch scheme {
-    case .none: continue
-    case .zScore(insideMask: false):
-      let (mean, deviation) = meanAndDeviation(
-        values.transposed(layout.backward).elements, runLength: layout.runLength)
-      scale(&values.elements, subtracting: mean, dividingBy: max(deviation, smallestDeviation))
-    case .zScore(insideMask: true): normalizeInside(&values.elements, segmentation: segmentation.elements)
+extension IntensityNormalization {
+  /// Whether the object's mask says what counts, so that a segmentation is needed.
+  var usesMask: Bool { self == .zScore(insideMask: true) }
+
+  /// Normalises one channel in place by itself; the scheme must not use the mask.
+  ///
+  /// The channel lies in the order of its file. RGB values beyond 8 bits are an error.
+  package func normalize(_ values: inout [Float], layout: FileLayout) throws(Diagnostic) {
+    let (offset, divisor): (Float, Float)
+    switch self {
+    case .none: return
+    case .zScore:
+      precondition(!usesMask, "a masked z-score needs a segmentation")
+      let (mean, deviation) = values.withUnsafeBufferPointer {
+        meanAndDeviation($0, runLength: layout.runLength)
+      }
+      (offset, divisor) = (mean, max(deviation, smallestDeviation))
     case .ct(let lower, let upper, let mean, let deviation):
-      for i in values.elements.indices { values.elements[i] = min(max(values.elements[i], lower), upper) }
-      scale(&values.elements, subtracting: mean, dividingBy: max(deviation, smallestDeviation))
+      transform(&values) {
+        nnk_clip_and_normalize($0, $1, lower, upper, mean, max(deviation, smallestDeviation))
+      }
+      return
     case .unitRange:
-      let low = values.elements.min() ?? 0
-      let high = (values.elements.max() ?? 0) - low
-      scale(&values.elements, subtracting: low, dividingBy: max(high, smallestDeviation))
+      let range = range(of: values)
+      (offset, divisor) = (range.low, max(range.high - range.low, smallestDeviation))
     case .rgb:
-      try checkRGB(values.elements, channel: channel)
-      scale(&values.elements, subtracting: 0, dividingBy: 255)
+      let range = range(of: values)
+      guard range.low >= 0, range.high <= 255 else {
+        throw Diagnostic(
+          "RGB normalisation needs 8-bit values", expected: "values in 0...255",
+          found: "values in \(range.low)...\(range.high)",
+          remedy:
+            "name the channel differently in dataset.json, so that it is normalised by its own range, and plan again"
+        )
+      }
+      (offset, divisor) = (0, 255)
     }
-    image.elements.replaceSubrange(channel * size..<(channel + 1) * size, with: values.elements)
+    transform(&values) { nnk_normalize($0, $1, offset, divisor) }
   }
-}
 
-private func scale(_ values: inout [Float], subtracting offset: Float, dividingBy divisor: Float) {
-  values.withUnsafeMutableBufferPointer { values in
-    for i in 0..<values.count { values[i] = (values[i] - offset) / divisor }
-  }
-}
-
-private func normalizeInside(_ values: inout [Float], segmentation: [Int16]) {
-  let inside = zip(values, segmentation).compactMap { $1 >= 0 ? $0 : nil }
-  let (mean, standardDeviation) = meanAndDeviation(inside)
-  let deviation = max(standardDeviation, smallestDeviation)
-  values.withUnsafeMutableBufferPointer { values in
-    segmentation.withUnsafeBufferPointer { segmentation in
-      for i in 0..<values.count where segmentation[i] >= 0 { values[i] = (values[i] - mean) / deviation }
+  /// Normalises the part of one channel that lies in the object, where the segmentation is not negative.
+  ///
+  /// Both lie in the order of the plans.
+  package func normalizeInside(_ values: inout [Float], segmentation: [Int16]) {
+    precondition(usesMask && values.count == segmentation.count)
+    let inside = [Float](unsafeUninitializedCapacity: values.count) { packed, count in
+      guard let packed = packed.baseAddress else { return }
+      count = nnk_pack_inside(values, segmentation, values.count, packed)
+    }
+    let (mean, deviation) = inside.withUnsafeBufferPointer { meanAndDeviation($0) }
+    values.withUnsafeMutableBufferPointer { values in
+      guard let base = values.baseAddress else { return }
+      nnk_normalize_inside(base, segmentation, values.count, mean, max(deviation, smallestDeviation))
     }
   }
-}
 
-private func checkRGB(_ values: [Float], channel: Int) throws(Diagnostic) {
-  let low = values.min() ?? 0
-  let high = values.max() ?? 0
-  guard low >= 0, high <= 255 else {
-    throw Diagnostic(
-      "RGB normalisation needs 8-bit values", at: "channel \(channel)", expected: "values in 0...255",
-      found: "values in \(low)...\(high)",
-      remedy:
-        "name the channel differently in dataset.json, so that it is normalised by its own range, and plan again"
-    )
+  private func range(of values: [Float]) -> ClippingRange {
+    values.withUnsafeBufferPointer { values in
+      values.baseAddress.map { .parallel(of: $0, count: values.count) } ?? ClippingRange(low: 0, high: 0)
+    }
+  }
+
+  private func transform(
+    _ values: inout [Float], _ kernel: @Sendable (UnsafeMutablePointer<Float>, Int) -> Void
+  ) {
+    values.withUnsafeMutableBufferPointer { values in
+      guard let base = values.baseAddress else { return }
+      // SAFETY: every piece is written by one task; the values outlive the loop.
+      nonisolated(unsafe) let target = base
+      forEachPiece(of: values.count) { kernel(target + $0.lowerBound, $0.count) }
+    }
   }
 }

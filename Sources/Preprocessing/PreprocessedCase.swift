@@ -75,14 +75,14 @@ package struct PreprocessedCase: Sendable {
   ///
   /// - Shape: `[C] + box.shape`
   package func readImage(box: BoundingBox, fill: Float = 0) -> NDArray<Float> {
-    read(data, channelCount: channelCount, box: box, fill: fill)
+    data.read(box: box, of: shape, channelCount: channelCount, fill: fill)
   }
 
   /// The segmentation inside a box, which may reach beyond the case.
   ///
   /// - Shape: `box.shape`
   package func readSegmentation(box: BoundingBox, fill: Int16 = -1) -> NDArray<Int16> {
-    read(segmentation, channelCount: 1, box: box, fill: fill).reshaped(box.shape)
+    segmentation.read(box: box, of: shape, channelCount: 1, fill: fill).reshaped(box.shape)
   }
 
   /// The whole image, `[C, Z, Y, X]`.
@@ -91,39 +91,6 @@ package struct PreprocessedCase: Sendable {
   /// The whole segmentation, `[Z, Y, X]`.
   package func wholeSegmentation() -> NDArray<Int16> {
     readSegmentation(box: BoundingBox(lower: [0, 0, 0], upper: shape))
-  }
-
-  private func read<Element: BitwiseCopyable & Sendable>(
-    _ tensor: MappedTensor, channelCount: Int, box: BoundingBox, fill: Element
-  ) -> NDArray<Element> {
-    let size = box.shape
-    precondition(size.count == 3 && size.allSatisfy { $0 >= 0 }, "no box: \(box)")
-    let lower = (0..<3).map { min(max(box.lower[$0], 0), shape[$0]) }
-    let upper = (0..<3).map { max(min(box.upper[$0], shape[$0]), lower[$0]) }
-    let isInside = lower == box.lower && upper == box.upper
-    let count = channelCount * size.reduce(1, *)
-    let elements = [Element](unsafeUninitializedCapacity: count) { target, initializedCount in
-      initializedCount = count
-      guard let output = target.baseAddress else { return }
-      if !isInside { output.initialize(repeating: fill, count: count) }
-      let rowBytes = (upper[2] - lower[2]) * MemoryLayout<Element>.stride
-      if rowBytes == 0 { return }
-      tensor.withBytes { bytes in
-        // SAFETY: the box was clamped to the tensor, whose extents the file's header was checked against.
-        guard let input = bytes.baseAddress else { return }
-        for channel in 0..<channelCount {
-          for z in lower[0]..<upper[0] {
-            for y in lower[1]..<upper[1] {
-              let from = ((channel &* shape[0] &+ z) &* shape[1] &+ y) &* shape[2] &+ lower[2]
-              let row = (channel &* size[0] &+ z &- box.lower[0]) &* size[1] &+ y &- box.lower[1]
-              let to = row &* size[2] &+ lower[2] &- box.lower[2]
-              memcpy(output + to, input + from &* MemoryLayout<Element>.stride, rowBytes)
-            }
-          }
-        }
-      }
-    }
-    return NDArray(shape: [channelCount] + size, elements: elements)
   }
 }
 

@@ -37,48 +37,93 @@ package struct Preprocessor: Sendable {
   package let labels: LabelScheme
   package let normalizations: [IntensityNormalization]
   private let transposeForward: [Int]
-  private let transposeBackward: [Int]
 
   /// Takes what the plans decided; unknown normalisation schemes are an error.
   package init(plans: Plans, configuration: PlannedConfiguration, labels: LabelScheme) throws(Diagnostic) {
     self.configuration = configuration
     self.labels = labels
     transposeForward = plans.transposeForward
-    transposeBackward = plans.transposeBackward
     normalizations = try IntensityNormalization.planned(by: configuration, plans: plans)
+  }
+
+  /// Preprocesses a case with its labels, if it has any.
+  package func run(_ loaded: consuming LoadedCase) throws -> PreprocessedArrays {
+    let images = loaded.channels
+    let labels = loaded.labels
+    // No other reference may be left, or every array would be copied before it is changed.
+    _ = consume loaded
+    return try run(images: images, label: labels)
   }
 
   /// Preprocesses one case given one volume per channel and, for training, its labels.
   ///
-  /// A previous stage's prediction may take the place of the labels.
-  package func run(images: [Volume<Float>], label: Volume<Int16>?) throws -> PreprocessedArrays {
+  /// A previous stage's prediction may take the place of the labels. Every volume is given up as soon as it is used,
+  /// so that a caller who keeps none of them sees the least memory taken.
+  package func run(
+    images: consuming [Volume<Float>], label: consuming Volume<Int16>?
+  ) throws -> PreprocessedArrays {
     let shape = try commonShape(images: images, label: label)
     let geometry = images[0].geometry
     let spacing = transposeForward.map { geometry.spacing[$0] }
-    let stacked = NDArray(shape: [images.count] + shape, elements: images.flatMap(\.voxels.elements))
-    let cropped = cropToNonzero(
-      images: stacked.transposed([0] + transposeForward.map { $0 + 1 }),
-      segmentation: label?.voxels.transposed(transposeForward))
-    var data = cropped.images
-    var segmentation = cropped.segmentation
+    var channels = images.map(\.voxels)
+    images = []
+    let region = NonzeroRegion(of: channels)
+    let hasLabels = label != nil
+    var segmentation = region.segmentation((consume label)?.voxels).transposed(transposeForward)
     let cropShape = segmentation.shape
-    let layout = FileLayout(
-      fileShape: shape, cropShape: transposeBackward.map { cropShape[$0] }, backward: transposeBackward)
-    try normalize(&data, segmentation: segmentation, using: normalizations, layout: layout)
-
     let target = targetSpacing(of: spacing)
     let newShape = try plannedShape(cropShape, from: spacing, to: target)
-    data = try resample(data, to: newShape, from: spacing, to: target, using: configuration.imageResampling)
+    let rule = try ResizeRule(configuration.imageResampling, from: spacing, to: target)
+    let layout = FileLayout(fileShape: shape, cropShape: region.box.shape)
+    let data = try stack(channels.count, from: cropShape, to: newShape, rule: rule) { index in
+      var channel = channels[index]
+      channels[index] = NDArray(shape: [0], elements: [])
+      channel = crop(channel, to: region.box)
+      let scheme = normalizations[index]
+      if !scheme.usesMask { try scheme.normalize(&channel.elements, layout: layout) }
+      channel = channel.transposed(transposeForward)
+      if scheme.usesMask {
+        scheme.normalizeInside(&channel.elements, segmentation: segmentation.elements)
+      }
+      return channel
+    }
     segmentation = try resampleLabels(
       segmentation, to: newShape, from: spacing, to: target, using: configuration.segmentationResampling)
-    let locations = label.map { _ in
-      drawForegroundLocations(in: segmentation, targets: foregroundTargets(of: labels))
-    }
+    let locations =
+      hasLabels
+      ? drawForegroundLocations(in: segmentation, targets: foregroundTargets(of: labels)) : nil
     let properties = CaseProperties(
       spacing: geometry.spacing, geometry: geometry, shapeBeforeCropping: transposeForward.map { shape[$0] },
-      boundingBox: cropped.box)
+      boundingBox: region.box.transposed(transposeForward))
     return PreprocessedArrays(
       data: data, segmentation: segmentation, properties: properties, foregroundLocations: locations)
+  }
+
+  /// All channels in one array, each resized as soon as `channel` gives it.
+  ///
+  /// Without a rule, or if the size is right, they stay as they are.
+  private func stack(
+    _ count: Int, from shape: [Int], to newShape: [Int], rule: ResizeRule?,
+    _ channel: (Int) throws -> NDArray<Float>
+  ) throws -> NDArray<Float> {
+    let isResized = rule != nil && shape != newShape
+    let resultShape = isResized ? newShape : shape
+    if count == 1, !isResized { return try channel(0).reshaped([1] + resultShape) }
+    let size = resultShape.reduce(1, *)
+    let elements = try [Float](unsafeUninitializedCapacity: count * size) { output, initializedCount in
+      for index in 0..<count {
+        let target = UnsafeMutableBufferPointer(rebasing: output[index * size..<(index + 1) * size])
+        try channel(index).elements.withUnsafeBufferPointer { source in
+          if let rule, isResized {
+            resizeChannel(source, shape: shape, into: target, newShape: newShape, rule: rule)
+          } else {
+            _ = target.update(fromContentsOf: source)
+          }
+        }
+      }
+      initializedCount = count * size
+    }
+    return NDArray(shape: [count] + resultShape, elements: elements)
   }
 
   /// The spacing a case is resampled to, given its own in transposed order; slices of 2d keep their distance.
@@ -113,6 +158,13 @@ package struct Preprocessor: Sendable {
         remedy: "run plan_and_preprocess with --verify_dataset_integrity to find all such cases")
     }
     return shape
+  }
+}
+
+extension BoundingBox {
+  /// The box in permuted axes.
+  fileprivate func transposed(_ axes: [Int]) -> BoundingBox {
+    BoundingBox(lower: axes.map { lower[$0] }, upper: axes.map { upper[$0] })
   }
 }
 

@@ -117,11 +117,14 @@ struct PreprocessCommand: ParsableCommand {
 
   func run() throws {
     Unsupported.remarkProcesses(!configurations.processCounts.isEmpty, "-np")
+    let memoryCap = try configurations.memoryCapBytes()
     let pipeline = folders.pipeline(showsProgress: !verbosity.hidesProgress)
     for name in datasets {
       let dataset = try pipeline.openDataset(name)
       let plans = try pipeline.readPlans(named: plansName, of: dataset.name)
-      try pipeline.preprocess(dataset, by: plans, configurations: configurations.configurations)
+      try pipeline.preprocess(
+        dataset, by: plans, configurations: configurations.configurations,
+        memoryCap: memoryCap)
     }
   }
 }
@@ -166,6 +169,7 @@ struct PlanAndPreprocessCommand: ParsableCommand {
       try Unsupported.require(planner.preprocessor, toBe: "DefaultPreprocessor", for: "-preprocessor_name")
     }
     let request = try planner.request()
+    let memoryCap = try configurations.memoryCapBytes()
     let pipeline = folders.pipeline(showsProgress: !verbosity.hidesProgress)
     let opened = try datasets.map(pipeline.openDataset)
     if verifies { try opened.forEach(pipeline.verify) }
@@ -173,7 +177,9 @@ struct PlanAndPreprocessCommand: ParsableCommand {
     let plans = try zip(opened, fingerprints).map { try pipeline.planExperiment(for: $0, $1, request) }
     if stopsAfterPlanning { return }
     for (dataset, plans) in zip(opened, plans) {
-      try pipeline.preprocess(dataset, by: plans, configurations: configurations.configurations)
+      try pipeline.preprocess(
+        dataset, by: plans, configurations: configurations.configurations,
+        memoryCap: memoryCap)
     }
   }
 }

@@ -105,4 +105,21 @@ struct ConfigurationOptions: ParsableArguments {
     name: .dashed("np"), parsing: .upToNextOption,
     help: ArgumentHelp("Accepted; the threads of one process do the work.", valueName: "count"))
   var processCounts: [Int] = []
+  @Option(
+    name: .customLong("memory-cap"),
+    help: ArgumentHelp(
+      "Memory that preprocessing may take; more than that predicted is refused. What the machine has available if not given.",
+      valueName: "GB"))
+  var memoryCap: Double?
+
+  /// The cap in bytes.
+  func memoryCapBytes() throws(Diagnostic) -> Int? {
+    guard let memoryCap else { return nil }
+    guard memoryCap > 0, memoryCap < 1e6 else {
+      throw Diagnostic(
+        "--memory-cap is not usable", expected: "a positive number of GB", found: "\(memoryCap)",
+        remedy: "--memory-cap 8")
+    }
+    return Int(memoryCap * 1e9)
+  }
 }

@@ -31,9 +31,10 @@ struct DatasetVerifierTests {
       try FileManager.default.createDirectory(
         at: folder.appending(path: name), withIntermediateDirectories: true)
     }
-    for name in ["c0", "c1"] {
+    for (number, name) in ["c0", "c1"].enumerated() {
       for channel in 0..<2 {
-        try writeImage(image(), to: folder.appending(path: "imagesTr/\(name)_000\(channel).nii.gz"))
+        try writeImage(
+          image(Float(1 + number)), to: folder.appending(path: "imagesTr/\(name)_000\(channel).nii.gz"))
       }
       try writeLabels(labels(), to: folder.appending(path: "labelsTr/\(name).nii.gz"), maximumLabel: 1)
     }
@@ -120,11 +121,110 @@ struct DatasetVerifierTests {
     try writeLabels(shifted, to: folder.appending(path: "labelsTr/c0.nii.gz"), maximumLabel: 1)
     let result = try DatasetVerifier(folder: folder).verify()
     #expect(result.errors.isEmpty)
-    #expect(result.warnings.map(\.failure) == ["image and label of case c0 differ in origin"])
+    #expect(result.warnings.map(\.failure) == ["image and label of case c0 differ in geometry"])
+    #expect(result.warnings[0].found?.contains("a shift by 5.0, 0.0, 0.0 mm") == true)
+    #expect(result.findings[0].repair == nil)
     for name in ["c0", "c1"] {
       try writeLabels(labels(0), to: folder.appending(path: "labelsTr/\(name).nii.gz"), maximumLabel: 1)
     }
     #expect(try errors(folder).map { $0.prefix(26) } == ["no case has any foreground"])
+  }
+
+  /// Replaces the label map of c0 by one with another geometry and returns what is found.
+  private func finding(_ change: (inout ImageGeometry) -> Void) throws -> DatasetFinding {
+    let folder = try makeDataset()
+    var moved = labels()
+    change(&moved.geometry)
+    try writeLabels(moved, to: folder.appending(path: "labelsTr/c0.nii.gz"), maximumLabel: 1)
+    let findings = try DatasetVerifier(folder: folder).verify().findings
+    #expect(findings.count == 1)
+    return try #require(findings.first)
+  }
+
+  @Test("Geometry that differs is told apart: rounding, flip, spacing, rotation")
+  func geometryClasses() throws {
+    let noise = try finding { $0.origin = [1e-3, 0, 0] }
+    #expect(noise.severity == .warning && noise.diagnostic.found?.hasPrefix("rounding") == true)
+    guard case .copyGeometry = noise.repair else {
+      Issue.record("rounding can be repaired")
+      return
+    }
+    let flip = try finding { $0.direction = [-1, 0, 0, 0, -1, 0, 0, 0, 1] }
+    #expect(flip.severity == .warning && flip.diagnostic.found == "a flip: x and y runs the other way round")
+    let spacing = try finding { $0.spacing = [2, 1, 1.5] }
+    #expect(spacing.severity == .error && spacing.diagnostic.found?.contains("distances") == true)
+    let turned = try finding { $0.direction = [0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1] }
+    #expect(turned.severity == .warning && turned.diagnostic.found?.contains("36.87 degrees") == true)
+    #expect([flip, spacing, turned].allSatisfy { $0.repair == nil })
+  }
+
+  @Test("Channels that lie elsewhere are found too")
+  func channelGeometry() throws {
+    let folder = try makeDataset()
+    var moved = image(1)
+    moved.geometry.origin = [0, -7, 0]
+    try writeImage(moved, to: folder.appending(path: "imagesTr/c0_0001.nii.gz"))
+    let found = try DatasetVerifier(folder: folder).verify()
+    #expect(found.warnings.map(\.failure) == ["channels of case c0 differ in geometry"])
+    #expect(found.warnings[0].found?.contains("a shift by 0.0, -7.0, 0.0 mm") == true)
+  }
+
+  @Test("Infinite voxels, empty labels and fractions as labels are found")
+  func values() throws {
+    let folder = try makeDataset()
+    var broken = image(1)
+    broken.voxels.elements[3] = .infinity
+    broken.voxels.elements[4] = -.infinity
+    try writeImage(broken, to: folder.appending(path: "imagesTr/c0_0000.nii.gz"))
+    try writeLabels(labels(0), to: folder.appending(path: "labelsTr/c0.nii.gz"), maximumLabel: 1)
+    var fractions = image(0)
+    fractions.voxels.elements[9] = 0.5
+    try writeImage(fractions, to: folder.appending(path: "labelsTr/c1.nii.gz"))
+    let found = try DatasetVerifier(folder: folder).verify()
+    #expect(found.warnings.contains { $0.found == "2 infinite voxels" })
+    #expect(found.warnings.contains { $0.failure == "the labels of case c0 are empty" })
+    #expect(found.errors.contains { $0.description.contains("0.5") && $0.location?.contains("c1") == true })
+    var nan = image(0)
+    nan.voxels.elements[9] = .nan
+    try writeImage(nan, to: folder.appending(path: "labelsTr/c1.nii.gz"))
+    #expect(try errors(folder).contains { $0.contains("labelsTr/c1.nii.gz") && $0.contains("nan") })
+  }
+
+  @Test("A case that is there twice is found, whatever it is called")
+  func duplicates() throws {
+    let folder = try makeDataset()
+    for channel in 0..<2 {
+      let copy = folder.appending(path: "imagesTr/c1_000\(channel).nii.gz")
+      try FileManager.default.removeItem(at: copy)
+      try FileManager.default.copyItem(
+        at: folder.appending(path: "imagesTr/c0_000\(channel).nii.gz"), to: copy)
+    }
+    let found = try DatasetVerifier(folder: folder).verify().warnings
+    #expect(found.map(\.failure) == ["two cases have the same images"])
+    #expect(found[0].found == "c1 equals c0 in every voxel, labels included")
+  }
+
+  @Test("A skewed sform is read, kept and reported")
+  func skew() throws {
+    let folder = try makeDataset()
+    for file in ["imagesTr/c0_0000", "imagesTr/c0_0001", "labelsTr/c0"] {
+      let url = folder.appending(path: file + ".nii.gz")
+      var bytes = try Gzip.decompress(Data(contentsOf: url))
+      func put(_ value: Float, at offset: Int) {
+        withUnsafeBytes(of: value.bitPattern.littleEndian) {
+          bytes.replaceSubrange(offset..<offset + 4, with: $0)
+        }
+      }
+      // No qform; the second axis leans into the first.
+      bytes[252] = 0
+      put(0.2, at: 280 + 4)
+      try Data(Gzip.compress(bytes)).write(to: url)
+    }
+    let found = try DatasetVerifier(folder: folder).verify()
+    #expect(found.errors.isEmpty)
+    #expect(found.warnings.count == 2)
+    #expect(
+      found.warnings.allSatisfy { $0.failure == "an image of case c0 has axes that are not at right angles" })
   }
 
   @Test(

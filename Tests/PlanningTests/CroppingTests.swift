@@ -19,6 +19,19 @@ struct CroppingTests {
     return image
   }
 
+  /// The object's box, the channels inside it, and the segmentation inside it.
+  private func cropToNonzero(images: NDArray<Float>, segmentation: NDArray<Int16>?) -> (
+    box: BoundingBox, images: NDArray<Float>, segmentation: NDArray<Int16>
+  ) {
+    let shape = Array(images.shape.dropFirst())
+    let size = shape.reduce(1, *)
+    let channels = (0..<images.shape[0]).map {
+      NDArray(shape: shape, elements: Array(images.elements[$0 * size..<($0 + 1) * size]))
+    }
+    let region = NonzeroRegion(of: channels)
+    return (region.box, crop(images, to: region.box), region.segmentation(segmentation))
+  }
+
   @Test("A closed cavity counts as inside, an open one as outside")
   func cavities() {
     let closed = cropToNonzero(images: hollowCube(opening: false), segmentation: nil)

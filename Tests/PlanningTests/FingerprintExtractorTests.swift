@@ -20,6 +20,7 @@ struct FingerprintExtractorTests {
       ("data/Dataset004_Hippocampus", "hippocampus"),
       ("golden/raw/Dataset801_PhantomCT", "preprocessed/Dataset801_PhantomCT"),
       ("golden/raw/Dataset802_PhantomBrain", "preprocessed/Dataset802_PhantomBrain"),
+      ("golden/raw/Dataset803_PhantomCells", "preprocessed/Dataset803_PhantomCells"),
       ("golden/raw/Dataset804_PhantomOblique", "preprocessed/Dataset804_PhantomOblique"),
     ])
   func goldens(raw: String, golden: String) throws {
@@ -97,5 +98,73 @@ struct FingerprintExtractorTests {
     #expect { try FingerprintExtractor(dataset: dataset, sampleCount: 99).extract() } throws: {
       "\($0)".contains("c1.nii.gz")
     }
+  }
+
+  @Test("A run that was stopped reuses what it measured; a changed file is measured again")
+  func restart() throws {
+    let folder = try makeDataset(foreground: [true, true, true])
+    let dataset = try RawDataset(folder: folder)
+    let extractor = FingerprintExtractor(dataset: dataset, sampleCount: 300, memoryLimit: 1)
+    let undisturbed = try Goldens.temporaryFolder().appending(path: "plain")
+    let expected = try extractor.extract(into: undisturbed)
+    // One broken case stops the run after the others.
+    let label = folder.appending(path: "labelsTr/c1.nii.gz")
+    let content = try Data(contentsOf: label)
+    try content.prefix(40).write(to: label)
+    let output = try Goldens.temporaryFolder().appending(path: "stopped")
+    #expect(throws: (any Error).self) { try extractor.extract(into: output) }
+    let notes = output.appending(path: "fingerprint.lunette")
+    let kept = try FileManager.default.contentsOfDirectory(atPath: notes.path).sorted()
+    #expect(!kept.isEmpty && !kept.contains("c1.safetensors"))
+    try content.write(to: label)
+    let resumed = try extractor.extract(into: output)
+    #expect(resumed == expected)
+    let name = DatasetFingerprint.fileName
+    #expect(
+      try Data(contentsOf: output.appending(path: name))
+        == Data(contentsOf: undisturbed.appending(path: name)))
+    #expect(!FileManager.default.fileExists(atPath: notes.path))
+  }
+
+  @Test("What was kept of a case counts as long as its files are the same")
+  func keptMeasurements() throws {
+    let folder = try makeDataset(foreground: [true, true])
+    // So little memory that the cases come one after the other.
+    let extractor = FingerprintExtractor(
+      dataset: try RawDataset(folder: folder), sampleCount: 300, memoryLimit: 1)
+    let label = folder.appending(path: "labelsTr/c1.nii.gz")
+    let content = try Data(contentsOf: label)
+    try FileManager.default.removeItem(at: label)
+    let output = try Goldens.temporaryFolder()
+    #expect(throws: (any Error).self) { try extractor.extract(into: output) }
+    let note = output.appending(path: "fingerprint.lunette/c0.safetensors")
+    // A note with a mark of its own shows in the result if it is used.
+    var data = try Data(contentsOf: note)
+    let place = try #require(data.range(of: Data("[3.0, 1.0, 1.0]".utf8)))
+    data.replaceSubrange(place, with: Data("[4.0, 1.0, 1.0]".utf8))
+    try data.write(to: note)
+    try content.write(to: label)
+    #expect(try extractor.extract(into: output).spacings == [[4, 1, 1], [3, 1, 1]])
+    // A file that was written again is another file.
+    try FileManager.default.removeItem(at: output.appending(path: DatasetFingerprint.fileName))
+    try FileManager.default.createDirectory(
+      at: note.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try data.write(to: note)
+    let image = folder.appending(path: "imagesTr/c0_0000.nii.gz")
+    let bytes = try Data(contentsOf: image)
+    try FileManager.default.removeItem(at: image)
+    try bytes.write(to: image)
+    #expect(try extractor.extract(into: output).spacings == [[3, 1, 1], [3, 1, 1]])
+  }
+
+  @Test("A measurement that failed at once leaves no folder")
+  func leavesNothing() throws {
+    let folder = try makeDataset(foreground: [true])
+    try FileManager.default.removeItem(at: folder.appending(path: "labelsTr/c0.nii.gz"))
+    let root = try Goldens.temporaryFolder()
+    let output = root.appending(path: "a/b")
+    let extractor = FingerprintExtractor(dataset: try RawDataset(folder: folder), sampleCount: 99)
+    #expect(throws: (any Error).self) { try extractor.extract(into: output) }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: root.path) == [])
   }
 }

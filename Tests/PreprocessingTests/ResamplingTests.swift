@@ -9,10 +9,10 @@ import Testing
 
 /// Vectors are printed with six decimals.
 private let printedTolerance: Float = 6e-7
-/// The prefilter is exact up to rounding of doubles.
-private let filterTolerance = 1e-12
-/// Both sides round doubles to float32; they differ by one unit in the last place at most.
-private let float32Tolerance: Float = 1.2e-7
+/// A float32 spline: about ten roundings of 6e-8 on values of the range.
+private let float32Tolerance: Float = 6e-7
+/// The reference's torch resampling, as far as it is promised; it computes positions in float32.
+private let torchTolerance: Float = 1e-3
 /// One unit in the last place of half precision, where the double lies at the border of two values.
 private let float16Tolerance: Float = 0.0005
 
@@ -58,16 +58,42 @@ private func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
     #expect(resized((0..<4).map(Float.init), to: 8, order: .nearest) == [0, 0, 1, 1, 2, 2, 3, 3])
   }
 
-  @Test("The spline of the coefficients returns the samples")
-  func prefilterInverts() {
-    let samples = (0..<40).map { sin(Double($0) * 1.3) * 5 + Double($0 % 7) }
-    let coefficients = cubicSplineCoefficients(of: samples)
-    for i in samples.indices {
-      let before = coefficients[max(i - 1, 0)]
-      let after = coefficients[min(i + 1, samples.count - 1)]
-      #expect(abs((before + 4 * coefficients[i] + after) / 6 - samples[i]) < filterTolerance)
+  @Test("The spline goes through the samples, along every axis", arguments: 0..<3)
+  func interpolates(axis: Int) {
+    // Every third sample of a line three times as long lies on a sample.
+    let count = 70
+    let samples = (0..<count).map { Float(sin(Double($0) * 1.3) * 5 + Double($0 % 7)) }
+    var shape = [3, 3, 3]
+    shape[axis] = count
+    var newShape = shape
+    newShape[axis] = 3 * count
+    var image = NDArray<Float>(shape: [1] + shape, repeating: 0)
+    let stride = rowMajorStrides(of: shape)[axis]
+    for i in 0..<image.count { image.elements[i] = samples[i / stride % count] }
+    let result = resizeImage(image, to: newShape, rule: ResizeRule(order: .cubic))
+    for i in 0..<result.count where i / stride % (3 * count) % 3 == 1 {
+      #expect(abs(result.elements[i] - samples[i / stride % (3 * count) / 3]) <= 12 * float32Tolerance)
     }
   }
+
+  @Test("Lines and rows beyond the width of a vector are resized like single ones")
+  func widths() {
+    for width in [1, 31, 32, 33, 63, 65, 130] {
+      var wide = NDArray<Float>(shape: [1, 1, 9, width], repeating: 0)
+      for y in 0..<9 { for x in 0..<width { wide[0, 0, y, x] = Self.value(y, x) } }
+      let lines = resizeImage(wide, to: [1, 13, width], rule: ResizeRule(order: .cubic, separateAxis: 0))
+      let rows = resizeImage(
+        wide.transposed([0, 1, 3, 2]), to: [1, width, 13], rule: ResizeRule(order: .cubic, separateAxis: 0))
+      #expect(lines.transposed([0, 1, 3, 2]) == rows)
+      // The last line alone, with two constants that keep the clipping range.
+      let single = resized((0..<9).map { Self.value($0, width - 1) }, to: 13, order: .cubic)
+      for y in 0..<13 where abs(single[y]) < 4 {
+        #expect(abs(lines[0, 0, y, width - 1] - single[y]) < 20 * float32Tolerance)
+      }
+    }
+  }
+
+  private static func value(_ y: Int, _ x: Int) -> Float { Float((y * 7 + x * 5) % 11) - 5 }
 
   @Test(
     "A constant image stays constant", arguments: [InterpolationOrder.nearest, .linear, .cubic],
@@ -143,6 +169,35 @@ private func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
       shape: Array(shape.dropFirst()), elements: try decode(fixture["labels"], as: Int16.self))
     let resizedLabels = resizeLabelMap(labels, to: newShape, separateAxis: axis)
     #expect(resizedLabels.elements == (try decode(fixture["labelsOut"], as: Int16.self)))
+  }
+
+  @Test("Linear resampling is PyTorch's, with a coarse axis apart and without", arguments: 0..<4)
+  func torchVolumes(index: Int) throws {
+    let fixture = try #require(JSON(parsing: torchResamplingFixture, source: "fixture")[index])
+    let shape = try #require(fixture["shape"]?.integers)
+    let newShape = try #require(fixture["newShape"]?.integers)
+    let current = try #require(fixture["current"]?.doubles)
+    let new = try #require(fixture["new"]?.doubles)
+    let separatesZ = fixture["force"]?.bool == nil
+    let image = NDArray(shape: shape, elements: try decode(fixture["image"], as: Float.self))
+    let result = try resample(
+      image, to: newShape, from: current, to: new,
+      using: .torch(isSegmentation: false, separateZ: separatesZ))
+    #expect(
+      largestDifference(result.elements, try decode(fixture["linear"], as: Float.self)) <= torchTolerance)
+    let labels = NDArray(
+      shape: Array(shape.dropFirst()), elements: try decode(fixture["labels"], as: Int16.self))
+    let resizedLabels = try resampleLabels(
+      labels, to: newShape, from: current, to: new,
+      using: .torch(isSegmentation: true, separateZ: separatesZ))
+    #expect(resizedLabels.elements == (try decode(fixture["labelsOut"], as: Int16.self)))
+  }
+
+  @Test("The slices that PyTorch calls nearest-exact are those below the centre")
+  func nearestExact() {
+    let image = NDArray<Float>(shape: [1, 3, 1, 2], elements: [0, 0, 1, 1, 2, 2])
+    let rule = ResizeRule(order: .linear, separateAxis: 0, sliceChoice: .nearestExact)
+    #expect(resizeImage(image, to: [6, 1, 2], rule: rule).elements == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2])
   }
 
   private func decode<T: BitwiseCopyable>(_ json: JSON?, as type: T.Type) throws -> [T] {

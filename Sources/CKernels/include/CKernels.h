@@ -5,3 +5,4 @@
 #include "nnk_augmentation.h"
 #include "nnk_engine.h"
 #include "nnk_inference.h"
+#include "nnk_preprocessing.h"

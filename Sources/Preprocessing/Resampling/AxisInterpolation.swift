@@ -1,6 +1,7 @@
 // Interpolation along one axis as taps: for every output sample, a first input sample and its weights.
 // Sampling positions and edge handling follow scikit-image's resize with mode "edge".
 
+import CKernels
 import Foundation
 
 /// How values between samples are made.
@@ -16,49 +17,61 @@ struct AxisInterpolation: Sendable {
   let inputCount: Int
   let outputCount: Int
   /// Copies of the edge sample that are put before and after the samples.
-  let paddingBefore: Int
-  let paddingAfter: Int
+  let padding: Int
   /// Whether samples become B-spline coefficients (after padding) before they are weighted.
   let needsPrefilter: Bool
   let tapCount: Int
   /// For every output sample the first padded sample that counts.
-  let firstTaps: [Int]
+  let firstTaps: [Int32]
   /// For every output sample `tapCount` weights.
-  let weights: [Double]
-
-  /// Whether the axis keeps its size, so that every interpolating order returns the samples themselves.
-  var isIdentity: Bool { inputCount == outputCount }
+  let weights: [Float]
 
   init(inputCount: Int, outputCount: Int, order: InterpolationOrder) {
     self.inputCount = inputCount
     self.outputCount = outputCount
-    var firstTaps: [Int] = []
-    var weights: [Double] = []
+    var firstTaps: [Int32] = []
+    var weights: [Float] = []
     switch order {
     case .nearest:
-      (paddingBefore, paddingAfter, needsPrefilter, tapCount) = (0, 0, false, 1)
-      firstTaps = nearestIndices(inputCount: inputCount, outputCount: outputCount)
+      (padding, needsPrefilter, tapCount) = (0, false, 1)
+      firstTaps = nearestIndices(inputCount: inputCount, outputCount: outputCount).map { Int32($0) }
       weights = Array(repeating: 1, count: outputCount)
     case .linear:
-      (paddingBefore, paddingAfter, needsPrefilter, tapCount) = (0, 1, false, 2)
+      (padding, needsPrefilter, tapCount) = (1, false, 2)
       for i in 0..<outputCount {
         let position = clampedPosition(i, inputCount: inputCount, outputCount: outputCount)
         let fraction = position - position.rounded(.down)
-        firstTaps.append(Int(position))
-        weights += [1 - fraction, fraction]
+        firstTaps.append(Int32(position) + 1)
+        weights += [Float(1 - fraction), Float(fraction)]
       }
     case .cubic:
       // The spline runs over the padded samples, and positions outside the image stay where they are.
-      (paddingBefore, paddingAfter, needsPrefilter, tapCount) = (12, 12, true, 4)
+      (padding, needsPrefilter, tapCount) = (12, true, 4)
       let ratio = Double(inputCount) / Double(outputCount)
       for i in 0..<outputCount {
         let position = (Double(i) + 0.5) * ratio - 0.5 + 12
-        firstTaps.append(Int(position) - 1)
-        weights += cubicWeights(position - position.rounded(.down))
+        firstTaps.append(Int32(position) - 1)
+        weights += cubicWeights(position - position.rounded(.down)).map { Float($0) }
       }
     }
     self.firstTaps = firstTaps
     self.weights = weights
+  }
+
+  /// Lends the tables to a kernel, with the scratch memory that it needs.
+  func withKernel(_ body: (UnsafePointer<nnk_resize_axis>, UnsafeMutablePointer<Float>) -> Void) {
+    firstTaps.withUnsafeBufferPointer { firstTaps in
+      weights.withUnsafeBufferPointer { weights in
+        var axis = nnk_resize_axis(
+          input_count: inputCount, output_count: outputCount, padding: padding, tap_count: tapCount,
+          needs_prefilter: needsPrefilter ? 1 : 0, first_taps: firstTaps.baseAddress,
+          weights: weights.baseAddress)
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: nnk_resize_scratch(&axis)) { scratch in
+          guard let scratch = scratch.baseAddress else { return }
+          body(&axis, scratch)
+        }
+      }
+    }
   }
 }
 

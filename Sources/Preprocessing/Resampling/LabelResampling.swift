@@ -1,6 +1,7 @@
 // Resizing label maps: the label whose linearly resized indicator is largest wins, with nnU-Net's rule for ties.
 // Every voxel looks only at its eight neighbours, so cost and memory do not depend on the number of labels.
 
+import CKernels
 import Foundation
 package import Tensors
 
@@ -19,18 +20,34 @@ package enum LabelTieRule: Sendable {
 /// Scores are doubles added up over the neighbours in C order.
 /// - Shape: input `[Z, Y, X]`, output `newShape`
 package func resizeLabelMap(
-  _ labels: NDArray<Int16>, to newShape: [Int], separateAxis: Int?, ties: LabelTieRule = .nearestThenSmallest
+  _ labels: NDArray<Int16>, to newShape: [Int], separateAxis: Int?,
+  sliceChoice: SliceChoice = .roundedHalfUp, ties: LabelTieRule = .nearestThenSmallest
+) -> NDArray<Int16> {
+  let axes = (0..<3).map { axis in
+    axis == separateAxis
+      ? LabelAxis(picking: sliceChoice.indices(inputCount: labels.shape[axis], outputCount: newShape[axis]))
+      : LabelAxis(inputCount: labels.shape[axis], outputCount: newShape[axis])
+  }
+  return resizeLabelMap(labels, to: newShape, axes: axes, ties: ties)
+}
+
+/// Resizes a label map by taking the nearest label everywhere.
+package func pickLabels(_ labels: NDArray<Int16>, to newShape: [Int]) -> NDArray<Int16> {
+  let axes = (0..<3).map { axis in
+    LabelAxis(picking: nearestIndices(inputCount: labels.shape[axis], outputCount: newShape[axis]))
+  }
+  return resizeLabelMap(labels, to: newShape, axes: axes, ties: .nearestThenSmallest)
+}
+
+private func resizeLabelMap(
+  _ labels: NDArray<Int16>, to newShape: [Int], axes: [LabelAxis], ties: LabelTieRule
 ) -> NDArray<Int16> {
   precondition(labels.shape.count == 3 && newShape.count == 3 && !newShape.contains { $0 < 1 })
   if labels.shape == newShape { return labels }
-  let axes = (0..<3).map { axis in
-    axis == separateAxis
-      ? LabelAxis(pickingFrom: labels.shape[axis], outputCount: newShape[axis])
-      : LabelAxis(inputCount: labels.shape[axis], outputCount: newShape[axis])
-  }
-  var result = NDArray<Int16>(shape: newShape, repeating: 0)
-  labels.elements.withUnsafeBufferPointer { source in
-    result.elements.withUnsafeMutableBufferPointer { destination in
+  let size = newShape.reduce(1, *)
+  let elements = [Int16](unsafeUninitializedCapacity: size) { destination, count in
+    count = size
+    labels.elements.withUnsafeBufferPointer { source in
       guard let input = source.baseAddress, let base = destination.baseAddress else { return }
       let resizer = LabelResizer(axes: axes, strides: labels.strides, ties: ties, input: input)
       // SAFETY: every slice of the result is written by one iteration.
@@ -42,7 +59,7 @@ package func resizeLabelMap(
       }
     }
   }
-  return result
+  return NDArray(shape: newShape, elements: elements)
 }
 
 /// For one output position: the two neighbours, their weights, and the nearest.
@@ -70,8 +87,8 @@ private struct LabelAxis: Sendable {
   }
 
   /// An axis along which whole slices are picked.
-  init(pickingFrom inputCount: Int, outputCount: Int) {
-    samples = nearestIndices(inputCount: inputCount, outputCount: outputCount).map {
+  init(picking indices: [Int]) {
+    samples = indices.map {
       LabelSample(lower: $0, upper: $0, lowerWeight: 1, upperWeight: 0, nearest: $0)
     }
   }
@@ -96,24 +113,54 @@ private struct LabelResizer: @unchecked Sendable {
     let weights = SIMD4<Double>(
       z.lowerWeight * y.lowerWeight, z.lowerWeight * y.upperWeight, z.upperWeight * y.lowerWeight,
       z.upperWeight * y.upperWeight)
+    let nearest = ties == .nearestThenSmallest ? nearestLine : nil
     axes[2].samples.withUnsafeBufferPointer { row in
-      for x in 0..<row.count {
-        let sample = row[x]
-        let neighbours = SIMD8<Int16>(
-          lines.0[sample.lower], lines.0[sample.upper], lines.1[sample.lower], lines.1[sample.upper],
-          lines.2[sample.lower], lines.2[sample.upper], lines.3[sample.lower], lines.3[sample.upper])
-        let first = neighbours[0]
-        if neighbours == SIMD8(repeating: first) {
-          output[x] = first
-        } else {
-          let low = weights * sample.lowerWeight
-          let high = weights * sample.upperWeight
-          let scores = SIMD8<Double>(low[0], high[0], low[1], high[1], low[2], high[2], low[3], high[3])
-          let nearest = ties == .nearestThenSmallest ? nearestLine[sample.nearest] : nil
-          output[x] = winner(neighbours, weights: scores, nearest: nearest)
-        }
+      // Most rows, and most stretches of the others, lie inside one label.
+      if fill(0..<row.count, of: row, from: lines, into: output) { return }
+      for start in stride(from: 0, to: row.count, by: Self.stretch) {
+        let range = start..<min(start + Self.stretch, row.count)
+        if fill(range, of: row, from: lines, into: output) { continue }
+        for x in range { output[x] = label(at: row[x], lines, weights, nearestLine: nearest) }
       }
     }
+  }
+
+  /// Output voxels that are looked at together.
+  private static let stretch = 32
+
+  private typealias Lines = (
+    UnsafePointer<Int16>, UnsafePointer<Int16>, UnsafePointer<Int16>, UnsafePointer<Int16>
+  )
+
+  /// Fills a stretch of a row if all voxels around it have one label; says whether it did.
+  private func fill(
+    _ range: Range<Int>, of row: UnsafeBufferPointer<LabelSample>, from lines: Lines,
+    into output: UnsafeMutablePointer<Int16>
+  ) -> Bool {
+    let first = row[range.lowerBound].lower
+    let count = row[range.upperBound - 1].upper - first + 1
+    let label = lines.0[first]
+    guard nnk_is_constant(lines.0 + first, count, label) != 0,
+      nnk_is_constant(lines.1 + first, count, label) != 0,
+      nnk_is_constant(lines.2 + first, count, label) != 0,
+      nnk_is_constant(lines.3 + first, count, label) != 0
+    else { return false }
+    (output + range.lowerBound).update(repeating: label, count: range.count)
+    return true
+  }
+
+  private func label(
+    at sample: LabelSample, _ lines: Lines, _ weights: SIMD4<Double>, nearestLine: UnsafePointer<Int16>?
+  ) -> Int16 {
+    let neighbours = SIMD8<Int16>(
+      lines.0[sample.lower], lines.0[sample.upper], lines.1[sample.lower], lines.1[sample.upper],
+      lines.2[sample.lower], lines.2[sample.upper], lines.3[sample.lower], lines.3[sample.upper])
+    let first = neighbours[0]
+    if neighbours == SIMD8(repeating: first) { return first }
+    let low = weights * sample.lowerWeight
+    let high = weights * sample.upperWeight
+    let scores = SIMD8<Double>(low[0], high[0], low[1], high[1], low[2], high[2], low[3], high[3])
+    return winner(neighbours, weights: scores, nearest: nearestLine.map { $0[sample.nearest] })
   }
 }
 

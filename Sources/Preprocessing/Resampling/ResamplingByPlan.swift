@@ -21,7 +21,9 @@ extension ResizeRule {
     if axis != nil, !isLinear, spec.orderZ != 0 {
       throw unsupported("order_z 0", "order_z \(spec.orderZ)")
     }
-    self.init(order: order, separateAxis: axis, rounding: isLinear ? .float32 : rounding)
+    self.init(
+      order: order, separateAxis: axis, sliceChoice: isLinear ? .nearestExact : .roundedHalfUp,
+      rounding: isLinear ? .float32 : rounding)
   }
 }
 
@@ -59,9 +61,12 @@ package func resampleLabels(
   using spec: ResamplingSpec
 ) throws(Diagnostic) -> NDArray<Int16> {
   guard let rule = try ResizeRule(spec, from: currentSpacing, to: newSpacing) else { return labels }
-  guard rule.order == .linear else { throw unsupported("order 1 for segmentations", "order \(spec.order)") }
+  if rule.order == .nearest { return pickLabels(labels, to: newShape) }
+  guard rule.order == .linear else {
+    throw unsupported("order 0 or 1 for segmentations", "order \(spec.order)")
+  }
   return resizeLabelMap(
-    labels, to: newShape, separateAxis: rule.separateAxis,
+    labels, to: newShape, separateAxis: rule.separateAxis, sliceChoice: rule.sliceChoice,
     ties: spec.functionName == ResamplingSpec.torchFunction ? .halfPrecision : .nearestThenSmallest)
 }
 
