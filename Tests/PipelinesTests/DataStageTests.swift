@@ -55,6 +55,38 @@ import Testing
     }
   }
 
+  @Test("A case beyond the memory cap is refused before any work, and nothing is left behind")
+  func memoryCap() throws {
+    try withPhantom { pipeline, _ in
+      let dataset = try pipeline.openDataset("999")
+      let plans = try pipeline.planExperiment(for: dataset, pipeline.extractFingerprint(of: dataset))
+      let folder = try pipeline.roots.preprocessedFolder(of: dataset.name)
+      let before = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+      let error = #expect(throws: Diagnostic.self) {
+        try pipeline.preprocess(dataset, by: plans, configurations: ["3d_fullres"], memoryCap: 1_000_000)
+      }
+      #expect(error?.failure == "preprocessing 3d_fullres takes more memory than there is")
+      #expect(error?.remedy?.contains("--memory-cap") == true)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == before)
+      try pipeline.preprocess(dataset, by: plans, configurations: ["3d_fullres"], memoryCap: 4_000_000_000)
+    }
+  }
+
+  @Test("A broken first case leaves no folder of preprocessed cases")
+  func brokenCase() throws {
+    try withPhantom { pipeline, _ in
+      let dataset = try pipeline.openDataset("999")
+      let plans = try pipeline.planExperiment(for: dataset, pipeline.extractFingerprint(of: dataset))
+      let folder = try pipeline.roots.preprocessedFolder(of: dataset.name)
+      let before = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+      for entry in try dataset.cases() { try Data(count: 9).write(to: entry.label) }
+      #expect(throws: (any Error).self) {
+        try pipeline.preprocess(dataset, by: plans, configurations: ["3d_fullres"])
+      }
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == before)
+    }
+  }
+
   @Test("A missing label file stops verification and is named")
   func missingLabel() throws {
     try withPhantom { pipeline, _ in

@@ -2,6 +2,7 @@
 
 import Archives
 import Foundation
+import Planning
 import Preprocessing
 import Tensors
 import TestSupport
