@@ -52,7 +52,7 @@ package func preprocessDataset(
     cases: cases, plans: plans, configuration: planned, cropShapes: fingerprint?.shapesAfterCrop,
     cap: memoryCap)
   try memory.requireFits(cases, configuration: configuration)
-  progress.note("\(configuration): up to \(gigabytes(memory.peak)) of memory")
+  progress.note("\(configuration): up to \(sizeText(memory.peak)) of memory")
   return try removingEmptyFolders(run.labelFolder) {
     try removingEmptyFolders(run.store.folder) {
       try requireWritableFolder(run.store.folder)

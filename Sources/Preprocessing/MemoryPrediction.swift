@@ -51,8 +51,8 @@ package struct MemoryPrediction: Sendable {
     else { return }
     throw Diagnostic(
       "preprocessing \(configuration) takes more memory than there is",
-      at: "case \(cases[largest].identifier)", expected: "at most \(gigabytes(cap))",
-      found: "\(gigabytes(baseline + schedule.bytes[largest])) predicted for this case alone",
+      at: "case \(cases[largest].identifier)", expected: "at most \(sizeText(cap))",
+      found: "\(sizeText(baseline + schedule.bytes[largest])) predicted for this case alone",
       remedy:
         "raise --memory-cap if the machine has more, end other programs, leave the case out, or plan with a"
         + " coarser -overwrite_target_spacing")
@@ -60,7 +60,10 @@ package struct MemoryPrediction: Sendable {
 }
 
 /// A number of bytes for people.
-package func gigabytes(_ bytes: Int) -> String { "\((Double(bytes) / 1e7).rounded() / 100) GB" }
+package func sizeText(_ bytes: Int) -> String {
+  bytes < 1_000_000_000
+    ? "\(Int((Double(bytes) / 1e6).rounded(.up))) MB" : "\((Double(bytes) / 1e7).rounded(.up) / 100) GB"
+}
 
 /// What the process has in memory now, in bytes.
 func residentMemory() -> Int {

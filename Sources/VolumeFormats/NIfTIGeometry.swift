@@ -8,7 +8,7 @@ import Volumes
 extension ImageGeometry {
   /// The geometry that SimpleITK and nnU-Net report for a header.
   ///
-  /// A skewed sform, which ITK refuses, is replaced by the closest rotation; the header fields are kept as they are.
+  /// A skewed sform that stands alone, which ITK refuses, is kept as it is; so are the header fields.
   ///
   /// NibabelIO takes the distances as they stand; every other reader heeds their unit.
   init(
@@ -63,12 +63,12 @@ extension ImageGeometry {
     if orientation.sformCode > 0, !hasQForm || orientation.sformCode == NIFTI_XFORM_SCANNER_ANAT {
       if isOrthogonal(sform) { return sform }
       if !hasQForm {
-        guard let closest = closestRotation(to: sform) else {
+        guard hasIndependentAxes(sform) else {
           throw .badHeader(
             source, field: "srow", expected: "three independent axes, or a valid qform",
             found: sform.map { "\($0)" }.joined(separator: " "))
         }
-        return closest
+        return sform
       }
     }
     return hasQForm ? quaternionMatrix(orientation) : nil
@@ -99,19 +99,16 @@ extension ImageGeometry {
     }
   }
 
-  /// The polar decomposition's rotation, with the matrix's own origin; nil for a singular matrix.
-  private static func closestRotation(to matrix: [[Double]]) -> [[Double]]? {
-    var cosines = nifti_dmat33()
-    var values: [Double] = []
-    let lengths = (0..<3).map { column in
-      (0..<3).reduce(0) { $0 + matrix[$1][column] * matrix[$1][column] }.squareRoot()
-    }
-    guard lengths.allSatisfy({ $0 > 0 && $0.isFinite }) else { return nil }
-    for row in 0..<3 { for column in 0..<3 { values.append(matrix[row][column] / lengths[column]) } }
-    withUnsafeMutableBytes(of: &cosines) { target in values.withUnsafeBytes { target.copyMemory(from: $0) } }
-    guard abs(nifti_dmat33_determ(cosines)) > 1e-3 else { return nil }
-    let rotation = withUnsafeBytes(of: nifti_dmat33_polar(cosines)) { Array($0.bindMemory(to: Double.self)) }
-    return (0..<3).map { Array(rotation[3 * $0..<3 * $0 + 3]) + [matrix[$0][3]] }
+  /// Whether the axes span space, whatever their lengths.
+  private static func hasIndependentAxes(_ matrix: [[Double]]) -> Bool {
+    let columns = (0..<3).map { column in (0..<3).map { matrix[$0][column] } }
+    let lengths = columns.map { $0.reduce(0) { $0 + $1 * $1 }.squareRoot() }
+    guard lengths.allSatisfy({ $0 > 0 && $0.isFinite }) else { return false }
+    let (a, b, c) = (columns[0], columns[1], columns[2])
+    let determinant =
+      a[0] * (b[1] * c[2] - b[2] * c[1]) - b[0] * (a[1] * c[2] - a[2] * c[1])
+      + c[0] * (a[1] * b[2] - a[2] * b[1])
+    return abs(determinant) > 1e-3 * lengths[0] * lengths[1] * lengths[2]
   }
 }
 

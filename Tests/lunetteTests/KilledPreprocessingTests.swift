@@ -62,9 +62,15 @@ import Testing
     let folder = root.appending(path: "preprocessed/\(phantomDatasetName)")
     let measure = ["extract_fingerprint", "-d", "999", "--root", root.path]
     let preprocess = ["preprocess", "-d", "999", "-c", "2d", "3d_fullres", "--root", root.path]
-    let measuring = try seconds { #expect(try finish(measure) == 0) }
+    let measuring = try seconds {
+      let status = try finish(measure)
+      #expect(status == 0)
+    }
     #expect(try finish(["plan_experiment", "-d", "999", "--root", root.path]) == 0)
-    let preprocessing = try seconds { #expect(try finish(preprocess) == 0) }
+    let preprocessing = try seconds {
+      let status = try finish(preprocess)
+      #expect(status == 0)
+    }
     let undisturbed = try contents(of: folder)
     #expect(undisturbed.keys.filter { $0.hasSuffix(".safetensors") }.count == 24)
 
