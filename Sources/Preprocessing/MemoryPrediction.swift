@@ -19,7 +19,13 @@ package struct MemoryPrediction: Sendable {
   package let cap: Int
 
   /// The largest resident size that the process will reach, in bytes.
-  package var peak: Int { baseline + schedule.predictedPeak }
+  package var peak: Int { Self.withMargin(baseline + schedule.predictedPeak) }
+
+  /// What the allocator keeps, stacks and small things come on top of the arrays.
+  private static let margin = 1.1
+  private static let smallThings = 2 << 20
+
+  private static func withMargin(_ bytes: Int) -> Int { Int(Double(bytes) * margin) + smallThings }
 
   /// Predicts for all cases of a dataset.
   ///
@@ -41,18 +47,19 @@ package struct MemoryPrediction: Sendable {
         cropShape: cropShapes.flatMap { $0.count == cases.count ? $0[index] : nil })
       bytes.append(stages.peak)
     }
-    schedule = CaseSchedule(bytes: bytes, limit: max(0, self.cap - baseline))
+    schedule = CaseSchedule(
+      bytes: bytes, limit: max(0, Int(Double(self.cap - Self.smallThings) / Self.margin) - baseline))
   }
 
   /// Refuses a dataset whose largest case alone exceeds the cap.
   package func requireFits(_ cases: [RawCase], configuration: String) throws(Diagnostic) {
     guard let largest = schedule.bytes.indices.max(by: { schedule.bytes[$0] < schedule.bytes[$1] }),
-      baseline + schedule.bytes[largest] > cap
+      Self.withMargin(baseline + schedule.bytes[largest]) > cap
     else { return }
     throw Diagnostic(
       "preprocessing \(configuration) takes more memory than there is",
       at: "case \(cases[largest].identifier)", expected: "at most \(sizeText(cap))",
-      found: "\(sizeText(baseline + schedule.bytes[largest])) predicted for this case alone",
+      found: "\(sizeText(Self.withMargin(baseline + schedule.bytes[largest]))) predicted for this case alone",
       remedy:
         "raise --memory-cap if the machine has more, end other programs, leave the case out, or plan with a"
         + " coarser -overwrite_target_spacing")
