@@ -66,7 +66,11 @@ private let goldenCases: [GoldenCase] = [
     for key in [
       "spacing", "shape_before_cropping", "bbox_used_for_cropping",
       "shape_after_cropping_and_before_resampling",
-    ] { #expect(result.properties.json[key] == properties[key], "\(key)") }
+    ] {
+      let (ours, theirs) = (result.properties.json[key], properties[key])
+      // Spacings of pictures are whole numbers there.
+      #expect(ours == theirs || (ours?.doubles != nil && ours?.doubles == theirs?.doubles), "\(key)")
+    }
     guard let reader = properties["sitk_stuff"] else { return }
     #expect(result.properties.geometry.origin == reader["origin"]?.doubles)
     #expect(result.properties.geometry.direction == reader["direction"]?.doubles)
