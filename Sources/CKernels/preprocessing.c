@@ -1,4 +1,5 @@
 // Intensities and masks of preprocessing: scaling, sums in NumPy's order, and what lies outside the object.
+#include <malloc.h>
 #include "nnk_internal.h"
 #include "nnk_preprocessing.h"
 
@@ -128,3 +129,5 @@ NNK_CLONES int nnk_is_constant(const int16_t *values, ptrdiff_t count, int16_t v
   for (ptrdiff_t i = 0; i < count; i++) difference |= (uint16_t)(values[i] ^ value);
   return difference == 0;
 }
+
+void nnk_return_freed_blocks(int threshold) { mallopt(M_MMAP_THRESHOLD, threshold); }

@@ -48,6 +48,7 @@ package func preprocessDataset(
     settings: preprocessingSettings(plans: plans, configuration: planned, labels: dataset.description.labels))
   let cases = try dataset.cases()
   let fingerprint = try? DatasetFingerprint(contentsOf: folder.appending(path: DatasetFingerprint.fileName))
+  returnFreedArrays()
   let memory = try MemoryPrediction(
     cases: cases, plans: plans, configuration: planned, cropShapes: fingerprint?.shapesAfterCrop,
     cap: memoryCap)

@@ -1,6 +1,7 @@
 // How much memory preprocessing will take, told from headers and the fingerprint before any voxel is read.
 
 import Archives
+import CKernels
 package import Datasets
 import Foundation
 package import Planning
@@ -72,6 +73,11 @@ package func sizeText(_ bytes: Int) -> String {
     ? "\(Int((Double(bytes) / 1e6).rounded(.up))) MB" : "\((Double(bytes) / 1e7).rounded(.up) / 100) GB"
 }
 
+/// Lets the allocator give arrays back to the system as soon as they are free, so that predictions hold.
+///
+/// By itself it keeps ever larger blocks once some were freed.
+func returnFreedArrays() { nnk_return_freed_blocks(4 << 20) }
+
 /// What the process has in memory now, in bytes.
 func residentMemory() -> Int {
   guard let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8),
@@ -125,9 +131,9 @@ struct CaseMemory {
   /// The most that is there at any time.
   var peak: Int { max(reading, normalizing, resizingLabels, writing) }
 
-  /// Labels and all channels but one are there, and the last file is decompressed and decoded.
+  /// All channels are there while the last file of them, then the labels are decoded; labels are floats on the way.
   private var reading: Int {
-    fileCount * (2 + 4 * channelCount) + fileBytes + rawBytes
+    fileCount * 4 * channelCount + max(fileBytes + rawBytes, fileCount * 6)
   }
 
   /// One channel is on its way; the others wait as floats of the file's or of the result's size.

@@ -64,3 +64,6 @@ ptrdiff_t nnk_twister_draw(
     ptrdiff_t count);
 // Shuffles from the last value to the second; returns the new position.
 ptrdiff_t nnk_twister_shuffle(uint32_t *state, ptrdiff_t position, uint32_t *values, ptrdiff_t count);
+
+// Makes the allocator give blocks of at least `threshold` bytes back to the system as soon as they are free.
+void nnk_return_freed_blocks(int threshold);
