@@ -40,7 +40,9 @@ package struct DatasetConversion: Sendable {
     }
     try requireFolders(["imagesTr", "imagesTs", "labelsTr"], in: source)
     let old = try JSON(contentsOf: source.appending(path: "dataset.json"))
-    let description = try converted(old, at: source, dropping: ["modality", "training", "test"])
+    let description = try converted(
+      old, at: source, dropping: ["modality", "training", "test"],
+      adding: ["file_ending", "channel_names"])
     let target = try freeTarget(identifier ?? task, String(parts[1]))
     return try build(target) { folder in
       var work: [(URL, (URL) throws -> Void)] = []
@@ -88,7 +90,8 @@ package struct DatasetConversion: Sendable {
     try requireFolders(["imagesTr", "labelsTr"], in: source)
     let old = try JSON(contentsOf: source.appending(path: "dataset.json"))
     let description = try converted(
-      old, at: source, dropping: ["tensorImageSize", "numTest", "modality", "training", "test"])
+      old, at: source, dropping: ["tensorImageSize", "numTest", "modality", "training", "test"],
+      adding: ["channel_names", "file_ending"])
     let target = try roots.rawFolder(of: name)
     try requireAbsent(target)
     return try build(target) { folder in
@@ -110,7 +113,11 @@ package struct DatasetConversion: Sendable {
   // MARK: - dataset.json
 
   /// The new description: labels as name to number, channels under their new key, and the file ending.
-  private func converted(_ old: JSON, at source: URL, dropping keys: [String]) throws(Diagnostic) -> JSON {
+  ///
+  /// New keys are added in the order in which nnU-Net's own conversion adds them.
+  private func converted(
+    _ old: JSON, at source: URL, dropping keys: [String], adding newKeys: [String]
+  ) throws(Diagnostic) -> JSON {
     let place = source.appending(path: "dataset.json").path
     guard var object = old.object, let labels = object["labels"]?.object,
       let modality = object["modality"]?.object
@@ -132,8 +139,7 @@ package struct DatasetConversion: Sendable {
       renamed[name] = .integer(value)
     }
     object["labels"] = .object(renamed)
-    object["file_ending"] = ".nii.gz"
-    object["channel_names"] = .object(modality)
+    for key in newKeys { object[key] = key == "file_ending" ? ".nii.gz" : .object(modality) }
     for key in keys { object[key] = nil }
     return .object(object)
   }

@@ -66,6 +66,7 @@ import Volumes
     #expect(dataset.description.labels.allLabels == [0, 1, 2])
     #expect(dataset.description.json.object?.keys.contains("training") == false)
     #expect(dataset.description.json["name"]?.string == "PROSTATE")
+    #expect(dataset.description.json.object?.keys.suffix(2) == ["file_ending", "channel_names"])
     let cases = try dataset.cases()
     #expect(cases.map(\.identifier) == ["prostate_01"] && cases[0].images.count == 2)
     let loaded = try readCase(cases[0], channelCount: 2)
@@ -113,6 +114,7 @@ import Volumes
     let target = try conversion.convertOldDataset(at: old, to: "Dataset105_New")
     let dataset = try RawDataset(folder: target)
     #expect(dataset.description.json.object?.keys.contains("tensorImageSize") == false)
+    #expect(dataset.description.json.object?.keys.suffix(2) == ["channel_names", "file_ending"])
     #expect(try dataset.cases().map(\.identifier) == ["prostate_01"])
     #expect(throws: Diagnostic.self) { try conversion.convertOldDataset(at: old, to: "Dataset105_New") }
     #expect(throws: Diagnostic.self) { try conversion.convertOldDataset(at: old, to: "Task105_New") }

@@ -25,7 +25,9 @@ import lunette
 
   @Test("A command of nnU-Net that is not here yet says so")
   func missing() {
-    let error = #expect(throws: Diagnostic.self) { try CommandNames.expand(["nnUNetv2_download_pretrained_model_by_url"]) }
+    let error = #expect(throws: Diagnostic.self) {
+      try CommandNames.expand(["nnUNetv2_download_pretrained_model_by_url"])
+    }
     #expect(error?.failure.contains("does not have yet") == true)
   }
 

@@ -79,7 +79,8 @@ final class VolumeObject: ScriptObject {
       .method(
         FunctionSchema(
           "volume:save", "Writes the volume to an image file; the ending decides the format.",
-          parameters: [.required("path", .path, "the file, such as copy.nii.gz or copy.nrrd")], returns: "the path",
+          parameters: [.required("path", .path, "the file, such as copy.nii.gz or copy.nrrd")],
+          returns: "the path",
           example: "assert(lunette.volume(\"image.nii.gz\")):save(\"copy.nii.gz\")")
       ) { (it: VolumeObject, arguments) in
         try writeImage(it.volume, to: fileURL(arguments.string("path")))
