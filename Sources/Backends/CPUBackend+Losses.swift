@@ -164,11 +164,12 @@ extension CPUBackend {
       guard case .overlap(let ratio) = weighted.term else { continue }
       let (a, b) = (2 * ratio.falsePositiveWeight, 2 * ratio.falseNegativeWeight)
       let first = alwaysIncludesBackground || ratio.includesBackground ? 0 : 1
-      let groups = ratio.batch ? 1 : batch
+      let sumsOverBatch = ratio.batch ?? false
+      let groups = sumsOverBatch ? 1 : batch
       let share = weighted.weight / Double(groups * (channels - first))
       for channel in first..<channels {
         for group in 0..<groups {
-          let indices = (ratio.batch ? Array(0..<batch) : [group]).map { $0 * channels + channel }
+          let indices = (sumsOverBatch ? Array(0..<batch) : [group]).map { $0 * channels + channel }
           let intersection = indices.reduce(0) { $0 + sums[$1].intersection }
           let predicted = indices.reduce(0) { $0 + sums[$1].predicted }
           let reference = indices.reduce(0) { $0 + sums[$1].reference }

@@ -16,7 +16,7 @@ package enum LossTerm: Sendable, Hashable {
 
   /// nnU-Net's Dice.
   package static func dice(
-    batch: Bool = false, includesBackground: Bool = false, smoothing: Double = 1e-5
+    batch: Bool? = nil, includesBackground: Bool = false, smoothing: Double = 1e-5
   ) -> LossTerm {
     .overlap(OverlapRatio(batch: batch, includesBackground: includesBackground, smoothing: smoothing))
   }
@@ -37,14 +37,14 @@ package struct OverlapRatio: Sendable, Hashable {
   package var falsePositiveWeight: Double
   /// The weight b of what is there and not predicted.
   package var falseNegativeWeight: Double
-  /// Whether I, P and G are sums over the batch.
-  package var batch: Bool
+  /// Whether I, P and G are sums over the batch; `nil` leaves it to who knows the plan, and is no by itself.
+  package var batch: Bool?
   /// Whether the first class takes part; regions always do.
   package var includesBackground: Bool
   package var smoothing: Double
 
   package init(
-    falsePositiveWeight: Double = 0.5, falseNegativeWeight: Double = 0.5, batch: Bool = false,
+    falsePositiveWeight: Double = 0.5, falseNegativeWeight: Double = 0.5, batch: Bool? = nil,
     includesBackground: Bool = false, smoothing: Double = 1e-5
   ) {
     self.falsePositiveWeight = falsePositiveWeight

@@ -9,7 +9,7 @@ package struct SegmentationLoss: Sendable, Hashable {
   package init(_ terms: [WeightedLossTerm]) { self.terms = terms }
 
   /// nnU-Net's default: Dice without background plus cross-entropy, weights 1 and 1.
-  package static func diceAndCrossEntropy(batchDice: Bool) -> SegmentationLoss {
+  package static func diceAndCrossEntropy(batchDice: Bool?) -> SegmentationLoss {
     SegmentationLoss([
       WeightedLossTerm(1, .dice(batch: batchDice)), WeightedLossTerm(1, .crossEntropy(labelSmoothing: 0)),
     ])
@@ -21,6 +21,16 @@ package struct SegmentationLoss: Sendable, Hashable {
 
   package static func * (factor: Double, loss: SegmentationLoss) -> SegmentationLoss {
     SegmentationLoss(loss.terms.map { WeightedLossTerm(factor * $0.weight, $0.term) })
+  }
+
+  /// The same loss with the plan's word on batch Dice where nothing else was said.
+  package func resolved(batchDice: Bool) -> SegmentationLoss {
+    SegmentationLoss(
+      terms.map { weighted in
+        guard case .overlap(var ratio) = weighted.term, ratio.batch == nil else { return weighted }
+        ratio.batch = batchDice
+        return WeightedLossTerm(weighted.weight, .overlap(ratio))
+      })
   }
 
   /// Whether a term knows labels only, not regions.

@@ -46,6 +46,22 @@ extension SegmentationNetwork {
   ///   - source: The file, for errors.
   /// - Throws: A ``Diagnostic`` naming the first parameter that is missing or has another shape.
   package func load(_ state: [String: NDArray<Float>], source: String) throws(Diagnostic) {
+    try load(state, into: parameters, source: source)
+  }
+
+  /// Takes the values of a state dictionary for everything but the output heads, which stay as they are.
+  ///
+  /// - Parameters:
+  ///   - state: Names and values; names of no parameter are ignored.
+  ///   - source: The file, for errors.
+  /// - Throws: A ``Diagnostic`` naming the first parameter that is missing or has another shape.
+  package func loadPretrained(_ state: [String: NDArray<Float>], source: String) throws(Diagnostic) {
+    try load(state, into: parameters.filter { !$0.name.contains(".seg_layers.") }, source: source)
+  }
+
+  private func load(
+    _ state: [String: NDArray<Float>], into parameters: [Parameter], source: String
+  ) throws(Diagnostic) {
     for parameter in parameters {
       guard let values = state[parameter.name] else {
         throw Diagnostic(

@@ -38,6 +38,13 @@ private struct NetworkPredictor: TilePredictor {
   }
 }
 
+/// The weights in a checkpoint of this program or of nnU-Net, by name.
+func readWeights(_ file: URL) throws -> [String: NDArray<Float>] {
+  if file.pathExtension == Checkpoint.fileExtension { return try Checkpoint(contentsOf: file).weights }
+  let state = try PyTorchCheckpoint.stateDictionary(of: file)
+  return Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
+}
+
 extension Pipeline {
   /// Loads a checkpoint of one fold, in this program's form or nnU-Net's.
   package func loadModel(

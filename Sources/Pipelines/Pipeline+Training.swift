@@ -5,6 +5,7 @@ import Backends
 package import Datasets
 package import Figures
 package import Foundation
+import Networks
 package import Planning
 import Preprocessing
 import Reporting
@@ -37,6 +38,7 @@ extension Pipeline {
 
   /// Trains one fold with a trainer at hand.
   package func train(_ request: TrainingRequest, with definition: TrainerDefinition) throws -> TrainedRun {
+    let pretrained = try request.pretrainedWeights.map { ($0, try readWeights($0)) }
     let preparation = try prepare(request, definition)
     let folder = RunFolder(url: preparation.folder)
     try RunIdentity.refuseForeignCheckpoints(in: folder.modelFolder)
@@ -68,6 +70,10 @@ extension Pipeline {
       progress.note(
         "going on from \(start.lastPathComponent), epoch \(min(trainer.log.epochs.count + 1, definition.settings.epochs))"
       )
+    }
+    if start == nil, let (file, weights) = pretrained {
+      try trainer.network.loadPretrained(weights, source: file.path)
+      progress.note("starting from the weights of \(file.path), output heads excepted")
     }
     do { try trainer.run() } catch {
       if request.writesCheckpoints, !(error is TrainingDiverged) { progress.note(folder.stopNotice()) }
@@ -125,6 +131,7 @@ extension Pipeline {
         found: "\(split.training.count) and \(split.validation.count) of \(identifiers.count) cases",
         remedy: "write your own \(CrossValidationSplits.fileName), or train with fold `all`")
     }
+    var definition = definition
     let backend = try CPUBackend()
     func identity(_ precision: Precision) -> RunIdentity {
       RunIdentity(
@@ -136,7 +143,14 @@ extension Pipeline {
     named.trainer.name = definition.settings.name + identity(.float32).folderSuffix
     let folder = try modelFolder(dataset: request.dataset, named: named.modelFolderName)
       .appending(path: request.fold.folderName)
-    let known = request.start == .overwrite ? nil : RunIdentity.precision(in: folder)
+    let isAnew = request.start == .overwrite || request.start == .new
+    let known = isAnew ? nil : RunIdentity.precision(in: folder)
+    // A run that goes on has its weights: where they came from stays part of what it is.
+    definition.overrides[RunIdentity.pretrainedKey] =
+      try request.pretrainedWeights.map {
+        try ContentHash(Data(contentsOf: $0, options: .mappedIfSafe)).description
+      }
+      ?? (isAnew ? nil : RunIdentity.pretrainedWeights(in: folder))
     let precision =
       request.precision ?? known
       ?? (backend.supportedPrecisions.contains(.bfloat16) ? .bfloat16 : .float32)

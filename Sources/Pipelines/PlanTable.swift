@@ -55,7 +55,9 @@ package struct PlanTable {
     return first == most ? "\(first)" : "\(first)-\(most)"
   }
 
-  private static func gigabytes(_ value: Double) -> String { String(format: value < 1 ? "%.2f GB" : "%.1f GB", value) }
+  private static func gigabytes(_ value: Double) -> String {
+    String(format: value < 1 ? "%.2f GB" : "%.1f GB", value)
+  }
 }
 
 extension String {

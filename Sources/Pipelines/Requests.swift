@@ -88,6 +88,8 @@ package struct TrainingRequest: Sendable, Equatable {
   /// How activations are stored while training; if nil that of the run to go on with, else the fastest the machine has.
   package var precision: Precision?
   package var writesCheckpoints: Bool
+  /// A checkpoint of either program whose weights a new training starts from, output heads excepted.
+  package var pretrainedWeights: URL?
 
   package init(
     dataset: String, configuration: String, fold: Fold, trainer: TrainerReference = TrainerReference(),

@@ -45,7 +45,20 @@ package struct RunIdentity: Sendable, Equatable {
     if json["seed"]?.integer == Int(truncatingIfNeeded: Self.defaultSeed) { return "" }
     var model = json
     for key in ["split", "precision", "device"] { model[key] = nil }
+    if var overrides = model["overrides"]?.object {
+      overrides[Self.pretrainedKey] = nil
+      model["overrides"] = .object(overrides)
+    }
     return "-\(ContentHash(.object(model)).short)"
+  }
+
+  /// The key, among the overrides, of the hash of the file that a training took its first weights from.
+  package static let pretrainedKey = "pretrained_weights"
+
+  /// That hash, of the run that a folder holds.
+  package static func pretrainedWeights(in folder: URL) -> String? {
+    let json = try? JSON(contentsOf: folder.appending(path: fileName))
+    return json?["overrides"]?[pretrainedKey]?.string
   }
 
   /// The precision of the run that a folder holds, if it holds one.

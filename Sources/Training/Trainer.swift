@@ -29,6 +29,8 @@ package final class Trainer {
   private var losses: [Double] = []
   private var bestDice: Double?
   private var lastSave = ContinuousClock.now
+  /// How long the batches of the running epoch have kept the step waiting.
+  private var waitingTime = Duration.zero
 
   /// The longest time between two writes of `checkpoint_latest`, whatever the settings say.
   private static let longestUnsavedTime = Duration.seconds(300)
@@ -53,8 +55,8 @@ package final class Trainer {
       settings.optimizerRule, parameters: network.parameters, backend: backend,
       learningRate: settings.initialLearningRate, weightDecay: settings.weightDecay)
     loss = DeepSupervisionLoss(
-      loss: hooks.loss
-        ?? .diceAndCrossEntropy(batchDice: settings.batchDice ?? task.configuration.batchDice),
+      loss: (hooks.loss ?? .diceAndCrossEntropy(batchDice: nil))
+        .resolved(batchDice: settings.batchDice ?? task.configuration.batchDice),
       weights: settings.usesDeepSupervision
         ? DeepSupervisionLoss.standardWeights(headCount: network.headCount) : [1])
     supervisionStrides = settings.usesDeepSupervision ? spec.strides : nil
@@ -114,15 +116,17 @@ package final class Trainer {
     let rate = try hooks.schedule?(epoch) ?? settings.learningRate(epoch: epoch)
     optimizer.learningRate = rate
     if losses.isEmpty { try hooks.epochStart?(epoch) }
+    waitingTime = .zero
     progress.begin(
       "epoch \(epoch + 1)/\(settings.epochs)", total: settings.iterations + settings.validationIterations)
     defer { progress.end() }
     while losses.count < settings.iterations {
       try cancellation.check()
-      let value = try step(training.next())
+      let value = try step(next(training))
       losses.append(value)
       progress.update(completed: losses.count, detail: "loss \(rounded(value, 3))")
       try hooks.iterationEnd?(epoch, losses.count - 1, value)
+      if ContinuousClock.now - lastSave > Self.longestUnsavedTime { try save(.latest) }
     }
     var confusion = PseudoDice(
       classCount: task.labels.outputChannelCount, skipsFirst: !task.labels.hasRegions)
@@ -138,8 +142,16 @@ package final class Trainer {
     losses = []
     epoch += 1
     try saveAfterEpoch(summary)
-    progress.note(Self.line(summary, of: settings.epochs))
+    let waiting = waitingTime / .seconds(1) / max(summary.duration, 1e-9)
+    progress.note(
+      Self.line(summary, of: settings.epochs) + ", waited for data \(rounded(100 * waiting, 1)) %")
     try hooks.epochEnd?(summary)
+  }
+
+  private func next(_ loader: BatchLoader) throws -> TrainingBatch {
+    let start = ContinuousClock.now
+    defer { waitingTime += ContinuousClock.now - start }
+    return try loader.next()
   }
 
   private func step(_ batch: TrainingBatch) throws -> Double {

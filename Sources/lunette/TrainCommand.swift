@@ -29,7 +29,9 @@ struct TrainCommand: ParsableCommand {
 
   @Option(
     name: .dashed("pretrained_weights"),
-    help: ArgumentHelp("Not supported yet: a checkpoint to start from.", valueName: "file"))
+    help: ArgumentHelp(
+      "Checkpoint, of either program, whose weights a new training starts from; output heads stay random.",
+      valueName: "file"))
   var pretrainedWeights: String?
 
   @Option(name: .dashed("num_gpus"), help: ArgumentHelp("Number of GPUs.", valueName: "count"))
@@ -74,6 +76,9 @@ struct TrainCommand: ParsableCommand {
 
   func validate() throws {
     if continues, onlyValidates { throw ValidationError("--c and --val exclude each other") }
+    if continues, pretrainedWeights != nil {
+      throw ValidationError("--c and -pretrained_weights exclude each other")
+    }
     if continues, overwrites { throw ValidationError("--c and --overwrite exclude each other") }
     if onlyValidates, overwrites { throw ValidationError("--val and --overwrite exclude each other") }
     if validatesBest, disablesCheckpoints {
@@ -84,8 +89,6 @@ struct TrainCommand: ParsableCommand {
 
   func run() throws {
     let fold = try Fold(parsing: fold)
-    try Unsupported.refuse(
-      pretrainedWeights != nil, "-pretrained_weights", because: "training starts from random weights here")
     try DeviceChoice.resolve(device)
     Unsupported.remark(
       gpuCount > 1, "-num_gpus \(gpuCount)",
@@ -95,6 +98,7 @@ struct TrainCommand: ParsableCommand {
       dataset: try pipeline.roots.resolveName(dataset), configuration: configurationName, fold: fold,
       trainer: try TrainerSearch(folder: trainers).find(trainer), plans: plans, start: start, seed: seed,
       writesCheckpoints: !disablesCheckpoints)
+    request.pretrainedWeights = pretrainedWeights.map { URL(filePath: $0) }
     if precision != "auto" {
       request.precision = try PrecisionChoice.parse(precision, alternatives: ["auto"])
     }

@@ -22,13 +22,16 @@ struct TrainerSearch {
     }
   }
 
-  /// The trainer of that name; the built-in ones need no file.
+  /// The trainer of that name: NAME.lua, one that is built in, or one of a file that lists it behind `-- Trainers:`.
   func find(_ name: String) throws(Diagnostic) -> TrainerReference {
     for folder in folders {
       let file = folder.appending(path: name + ".lua")
       if FileManager.default.fileExists(atPath: file.path) { return TrainerReference(name: name, file: file) }
     }
     if TrainerDefinition.builtIn(name) != nil { return TrainerReference(name: name) }
+    for file in files() where Self.listed(in: file).contains(name) {
+      return TrainerReference(name: name, file: file)
+    }
     let known = names()
     throw Diagnostic(
       "there is no trainer \(name)", at: folders.map(\.path).joined(separator: ", "),
@@ -41,12 +44,26 @@ struct TrainerSearch {
   /// All trainers that can be named.
   private func names() -> [String] {
     var names: Set = [TrainerReference().name, TrainerDefinition.demoName]
-    for folder in folders {
-      for file in (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
-      where file.hasSuffix(".lua") {
-        names.insert(String(file.dropLast(4)))
-      }
+    for file in files() {
+      let listed = Self.listed(in: file)
+      names.formUnion(listed.isEmpty ? [file.deletingPathExtension().lastPathComponent] : listed)
     }
     return names.sorted()
+  }
+
+  /// Every Lua file of the folders, in order.
+  private func files() -> [URL] {
+    folders.flatMap { folder in
+      ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []).sorted()
+        .filter { $0.hasSuffix(".lua") }.map { folder.appending(path: $0) }
+    }
+  }
+
+  /// The names behind `-- Trainers:` in a file's comments: a file may hold several trainers.
+  private static func listed(in file: URL) -> [String] {
+    let text = (try? String(contentsOf: file, encoding: .utf8)) ?? ""
+    return text.split(separator: "\n").filter { $0.hasPrefix("-- Trainers:") }
+      .flatMap { $0.dropFirst("-- Trainers:".count).split(whereSeparator: { " ,".contains($0) }) }
+      .map(String.init)
   }
 }

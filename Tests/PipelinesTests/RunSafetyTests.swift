@@ -4,6 +4,7 @@ import Datasets
 import Foundation
 import Pipelines
 import Reporting
+import Tensors
 import Testing
 import Training
 
@@ -25,6 +26,54 @@ import Training
       small.request(seed: 1, fold: .number(1)), with: small.definition())
     #expect(other.folder.deletingLastPathComponent() == first.folder.deletingLastPathComponent())
     #expect(other.folder != first.folder)
+  }
+
+  @Test("Pretrained weights start a training, heads excepted, and stay part of what the run is")
+  func pretrainedWeights() throws {
+    let small = try SmallDataset()
+    defer { small.remove() }
+    let first = try small.pipeline.train(small.request(), with: small.definition())
+    let file = first.folder.appending(path: "checkpoint_final.safetensors")
+    var definition = small.definition()
+    definition.settings.name = "finetuned"
+    definition.settings.initialLearningRate = 0
+    var request = small.request(seed: 5)
+    request.pretrainedWeights = file
+    let second = try small.pipeline.train(request, with: definition)
+    let (old, new) = (
+      try Checkpoint(contentsOf: file),
+      try Checkpoint(contentsOf: second.folder.appending(path: "checkpoint_final.safetensors"))
+    )
+    for (name, values) in new.weights {
+      let isHead = name.contains(".seg_layers.")
+      // The bias of a head that never learns is zero in both.
+      if !isHead || name.hasSuffix("weight") { #expect((values == old.weights[name]) == !isHead, "\(name)") }
+    }
+    // Going on needs no file; starting again without it is another run.
+    request.pretrainedWeights = nil
+    request.start = .latest
+    #expect(throws: Never.self) { try small.pipeline.train(request, with: definition) }
+    request.start = .whateverIsThere
+    #expect(try small.pipeline.train(request, with: definition).folder == second.folder)
+  }
+
+  @Test("The precision is a run's own: going on keeps it, asking for the other is refused")
+  func precision() throws {
+    let small = try SmallDataset()
+    defer { small.remove() }
+    var request = small.request()
+    request.precision = .float32
+    let run = try small.pipeline.train(request, with: small.definition())
+    let file = run.folder.appending(path: "checkpoint_final.safetensors")
+    #expect(try Checkpoint.state(of: file).precision == "float32")
+    request.start = .latest
+    request.precision = nil
+    #expect(throws: Never.self) { try small.pipeline.train(request, with: small.definition()) }
+    request.precision = .bfloat16
+    let error = #expect(throws: Diagnostic.self) {
+      try small.pipeline.train(request, with: small.definition())
+    }
+    #expect(error?.description.contains("precision") == true)
   }
 
   @Test("Checkpoints of nnU-Net are not trained over, with any start")

@@ -23,7 +23,7 @@ final class LossObject: ScriptObject {
       switch weighted.term {
       case .overlap(let ratio):
         let kind = ratio.falsePositiveWeight == 0.5 && ratio.falseNegativeWeight == 0.5 ? "dice" : "tversky"
-        name = ratio.batch ? "batch \(kind)" : kind
+        name = ratio.batch == true ? "batch \(kind)" : kind
       case .crossEntropy(let smoothing):
         name = smoothing == 0 ? "cross-entropy" : "cross-entropy (label smoothing \(smoothing))"
       case .topK(let fraction, _): name = "top \(100 * fraction) % cross-entropy"
@@ -157,7 +157,8 @@ extension Binding {
     FunctionSchema(
       "lunette.loss.dice", "Soft Dice over the classes.",
       parameters: [
-        ParameterSchema("batch", .boolean, default: false, "sums over the batch before the ratio"),
+        ParameterSchema(
+          "batch", .boolean, "sums over the batch before the ratio; a trainer asks the plan by default"),
         ParameterSchema("background", .boolean, default: false, "counts the first class too"),
         ParameterSchema("smoothing", .number, default: 1e-5, in: 0...1, "added to numerator and denominator"),
       ], positional: 0, returns: "a loss", example: "local loss = lunette.loss.dice{ batch=false }")
@@ -165,7 +166,8 @@ extension Binding {
     [
       single(
         .dice(
-          batch: try arguments.boolean("batch"), includesBackground: try arguments.boolean("background"),
+          batch: arguments.has("batch") ? try arguments.boolean("batch") : nil,
+          includesBackground: try arguments.boolean("background"),
           smoothing: try arguments.number("smoothing")))
     ]
   }
@@ -185,7 +187,8 @@ extension Binding {
         ParameterSchema(
           "alpha", .number, default: 0.3, in: 0...100, "weight of false positives; 0.5 in Dice"),
         ParameterSchema("beta", .number, default: 0.7, in: 0...100, "weight of false negatives; 0.5 in Dice"),
-        ParameterSchema("batch", .boolean, default: false, "sums over the batch before the ratio"),
+        ParameterSchema(
+          "batch", .boolean, "sums over the batch before the ratio; a trainer asks the plan by default"),
         ParameterSchema("background", .boolean, default: false, "counts the first class too"),
         ParameterSchema("smoothing", .number, default: 1e-5, in: 0...1, "added to numerator and denominator"),
       ], positional: 0, returns: "a loss",
@@ -196,7 +199,8 @@ extension Binding {
         .overlap(
           OverlapRatio(
             falsePositiveWeight: try arguments.number("alpha"),
-            falseNegativeWeight: try arguments.number("beta"), batch: try arguments.boolean("batch"),
+            falseNegativeWeight: try arguments.number("beta"),
+            batch: arguments.has("batch") ? try arguments.boolean("batch") : nil,
             includesBackground: try arguments.boolean("background"),
             smoothing: try arguments.number("smoothing"))))
     ]

@@ -12,7 +12,7 @@ package final class LoadedTrainer {
   package let trainer: TrainerObject
   private let session: Session
 
-  /// Runs the file, which returns a trainer of the wanted name.
+  /// Runs the file, which returns a trainer of the wanted name or a list of trainers with it.
   /// - Throws: ``Diagnostic`` when it does not, or ``LuaError`` from the file.
   package init(named name: String, from file: URL) throws {
     session = try Session()
@@ -20,9 +20,14 @@ package final class LoadedTrainer {
       throw Diagnostic("cannot read the trainer's file", at: file.path)
     }
     let results = try session.state.run(String(decoding: data, as: UTF8.self), named: "@\(file.path)")
-    guard let trainer = results.first?.object as? TrainerObject else {
+    let listed = results.first?.table?.array.compactMap { $0.object as? TrainerObject } ?? []
+    guard
+      let trainer = results.first?.object as? TrainerObject
+        ?? listed.first(where: { $0.settings.name == name }) ?? listed.first
+    else {
       throw Diagnostic(
-        "the file defines no trainer", at: file.path, expected: "return lunette.trainer{ ... } at its end",
+        "the file defines no trainer", at: file.path,
+        expected: "return lunette.trainer{ ... } at its end, or a list of trainers",
         found: results.first.map { "a \($0.typeName)" } ?? "nothing returned")
     }
     guard trainer.settings.name == name else {
