@@ -27,6 +27,11 @@ package struct NormalizationStatistics {
   /// `[N, C padded]` each.
   package let mean: Tensor
   package let reciprocalDeviation: Tensor
+
+  package init(mean: Tensor, reciprocalDeviation: Tensor) {
+    self.mean = mean
+    self.reciprocalDeviation = reciprocalDeviation
+  }
 }
 
 /// Constants of instance norm with leaky ReLU.

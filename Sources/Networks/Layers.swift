@@ -21,6 +21,8 @@ struct ParameterFactory {
 
   /// Kaiming normal for leaky ReLU of slope 0.01: deviation sqrt(2 / (1 + 1e-4) / fan-in), fan-in = shape[1] * kernel.
   mutating func kaiming(_ name: String, shape: [Int]) -> Parameter {
+    // Where nothing is written there is nothing to draw random numbers for.
+    if backend.pool.isVirtual { return add(name, Tensor(uninitialized: shape, pool: backend.pool)) }
     let fanIn = shape.dropFirst().reduce(1, *)
     let deviation = (2 / (1 + 1e-4) / Double(fanIn)).squareRoot()
     var random = RandomSource(key: [seed, parameters.count])
@@ -30,7 +32,11 @@ struct ParameterFactory {
   }
 
   private mutating func add(_ name: String, _ values: NDArray<Float>) -> Parameter {
-    let parameter = Parameter(name: name, value: Tensor(values, pool: backend.pool))
+    add(name, Tensor(values, pool: backend.pool))
+  }
+
+  private mutating func add(_ name: String, _ value: Tensor) -> Parameter {
+    let parameter = Parameter(name: name, value: value)
     parameters.append(parameter)
     return parameter
   }

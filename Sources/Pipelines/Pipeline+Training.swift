@@ -57,6 +57,7 @@ extension Pipeline {
         found: start == nil ? "no checkpoint" : "a checkpoint of an unfinished training",
         remedy: "train first, or go on with --c")
     }
+    try checkMemory(preparation, definition.settings)
     try requireWritableFolder(folder.url)
     try folder.writeModelFiles(
       plans: .object(preparation.plans.json), dataset: preparation.description.json,
@@ -99,6 +100,24 @@ extension Pipeline {
     func run(_ log: TrainingLog) -> TrainedRun {
       TrainedRun(request: request, plans: plans, folder: folder, split: split, log: log)
     }
+  }
+
+  /// Says what the training will take, and stops if that is more than there is.
+  private func checkMemory(_ preparation: Preparation, _ settings: TrainerSettings) throws {
+    var workload = TrainingWorkload(
+      preparation.configuration, labels: preparation.description.labels,
+      channelCount: preparation.description.channelNames.count, precision: preparation.precision)
+    workload.usesDeepSupervision = settings.usesDeepSupervision
+    let cases = Set(preparation.split.training + preparation.split.validation)
+    workload.caseCount = cases.count
+    workload.mappedByteCount = cases.reduce(0) { sum, identifier in
+      let path = preparation.store.url(of: identifier).path
+      return sum + ((try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int) ?? 0)
+    }
+    try workload.require(
+      fitsInto: preparation.request.memoryCap ?? .ofMachine(),
+      canUseBFloat16: preparation.backend.supportedPrecisions.contains(.bfloat16))
+    progress.note("memory: \(try TrainingMemory(workload).summary)")
   }
 
   private func prepare(_ request: TrainingRequest, _ definition: TrainerDefinition) throws -> Preparation {

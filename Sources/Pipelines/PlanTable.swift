@@ -24,11 +24,15 @@ package struct PlanTable {
       let configuration = try plans.configuration(named: name)
       let gpu = configuration.gpuMemory(
         classCount: dataset.labels.entries.count, planner: plans.plannerConstants)
+      let cpu = try? TrainingMemory(
+        TrainingWorkload(
+          configuration, labels: dataset.labels, channelCount: dataset.channelNames.count)
+      ).neededByteCount
       rows.append([
         name, configuration.spacing.map(Self.brief).joined(separator: "×"),
         configuration.patchSize.map(String.init).joined(separator: "×"), "\(configuration.batchSize)",
         "\(configuration.topology?.stageCount ?? 0)", Self.features(configuration.featuresPerStage),
-        gpu.map(Self.gigabytes) ?? "?", "?",
+        gpu.map(Self.gigabytes) ?? "?", cpu.map { Self.gigabytes(Double($0) / 1e9) } ?? "?",
       ])
     }
     let all = [Self.header] + rows

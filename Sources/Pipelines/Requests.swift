@@ -90,6 +90,8 @@ package struct TrainingRequest: Sendable, Equatable {
   package var writesCheckpoints: Bool
   /// A checkpoint of either program whose weights a new training starts from, output heads excepted.
   package var pretrainedWeights: URL?
+  /// The most memory that the training may be predicted to need; if nil what the machine has available.
+  package var memoryCap: MemoryCap?
 
   package init(
     dataset: String, configuration: String, fold: Fold, trainer: TrainerReference = TrainerReference(),

@@ -64,6 +64,7 @@ package struct Tensor {
   /// A plain float tensor with the values of a host array.
   package init(_ array: NDArray<Float>, pool: TensorPool) {
     self.init(uninitialized: array.shape, pool: pool)
+    if pool.isVirtual { return }
     array.elements.withUnsafeBufferPointer { source in
       if let base = source.baseAddress { floats.update(from: base, count: source.count) }
     }

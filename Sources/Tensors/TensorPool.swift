@@ -31,13 +31,18 @@ package final class TensorPool: Sendable {
     var peakBytes = 0
   }
   private let contents = Mutex(Contents())
+  /// Whether buffers are only counted: they have addresses that nobody may write to, so that no memory is taken.
+  package let isVirtual: Bool
 
-  package init() {}
+  package init(isVirtual: Bool = false) { self.isVirtual = isVirtual }
 
   deinit { contents.withLock { for arena in $0.arenas { munmap(arena.base, arena.capacity) } } }
 
   /// Bytes in live buffers now, and the most there ever were.
   package var usage: (current: Int, peak: Int) { contents.withLock { ($0.usedBytes, $0.peakBytes) } }
+
+  /// Bytes that have been handed out at least once: what is resident once everything has been written to.
+  package var reachedByteCount: Int { contents.withLock { $0.arenas.reduce(0) { $0 + $1.top } } }
 
   /// A buffer of at least `byteCount` bytes, 64-byte aligned, content undefined.
   package func allocate(byteCount: Int) -> TensorStorage {
@@ -85,7 +90,7 @@ private struct Arena: @unchecked Sendable {
   let base: UnsafeMutableRawPointer
   let capacity: Int
   /// Everything from here on has never been handed out.
-  private var top = 0
+  private(set) var top = 0
   /// Gaps below `top`, by offset.
   private var gaps: [(offset: Int, size: Int)] = []
 

@@ -69,6 +69,13 @@ struct TrainCommand: ParsableCommand {
         + "Validation is fp32.", valueName: "type"))
   var precision = "auto"
 
+  @Option(
+    name: .customLong("memory-cap"),
+    help: ArgumentHelp(
+      "The most memory in GB that the training may be predicted to need; what the machine has available if not given.",
+      valueName: "GB"))
+  var memoryCap: Double?
+
   @Option(help: ArgumentHelp("Folder to search first for trainers (NAME.lua).", valueName: "dir"))
   var trainers: String?
 
@@ -84,6 +91,7 @@ struct TrainCommand: ParsableCommand {
     if validatesBest, disablesCheckpoints {
       throw ValidationError("--val_best needs a checkpoint, which --disable_checkpointing leaves unwritten")
     }
+    if let memoryCap, !(memoryCap > 0) { throw ValidationError("--memory-cap takes a positive number of GB") }
     if gpuCount < 1 { throw ValidationError("-num_gpus takes a number from 1") }
   }
 
@@ -102,6 +110,7 @@ struct TrainCommand: ParsableCommand {
     if precision != "auto" {
       request.precision = try PrecisionChoice.parse(precision, alternatives: ["auto"])
     }
+    request.memoryCap = memoryCap.map(MemoryCap.init(gigabytes:))
     let run = try pipeline.train(request)
     let validation = ValidationRequest(
       checkpoint: validatesBest ? .best : .final, savesProbabilities: savesProbabilities)

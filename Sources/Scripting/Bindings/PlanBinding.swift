@@ -7,6 +7,7 @@ import LuaHost
 import Pipelines
 import Planning
 import Reporting
+import Tensors
 
 /// Plans in scripts.
 final class PlanObject: ScriptObject {
@@ -125,11 +126,17 @@ final class PlanObject: ScriptObject {
   private static let memoryMethod = Binding.method(
     FunctionSchema(
       "plan:memory", "Predicts the memory that training a configuration takes.",
-      details: "GPU memory is on nnU-Net's scale, on which its planners reach the target they plan for.",
-      parameters: [.required("configuration", .string, "a configuration's name")],
-      returns:
-        "a table with elements (feature map elements at batch 1), batch_size, elements_per_batch and gpu_gb",
-      example: "print(lunette.plan(lunette.dataset(4)):memory(\"3d_fullres\").gpu_gb)")
+      details:
+        "GPU memory is on nnU-Net's scale, on which its planners reach the target they plan for. CPU memory is "
+        + "the peak of the process, apart from preprocessed cases, which the system may take back.",
+      parameters: [
+        .required("configuration", .string, "a configuration's name"),
+        ParameterSchema(
+          "precision", .choice(["fp32", "bf16"]), default: "fp32", "how activations are stored on the CPU"),
+      ],
+      returns: "a table with cpu_gb, gpu_gb, parts (GB by use), elements (feature map elements at batch 1), "
+        + "batch_size and elements_per_batch; cpu_gb and parts are missing when the dataset is not at hand",
+      example: "print(lunette.plan(lunette.dataset(4)):memory(\"3d_fullres\").cpu_gb)")
   ) { (it: PlanObject, arguments) in
     let configuration = try it.plans.configuration(named: arguments.string("configuration"))
     let classCount = it.dataset?.description.labels.entries.count ?? 2
@@ -137,11 +144,23 @@ final class PlanObject: ScriptObject {
       throw Diagnostic("the configuration names no stages", at: configuration.name)
     }
     let gpu = configuration.gpuMemory(classCount: classCount, planner: it.plans.plannerConstants)
-    return .fields([
+    var fields: [String: LuaValue] = [
       "elements": .integer(estimate.elementCount), "batch_size": .integer(configuration.batchSize),
       "elements_per_batch": .integer(estimate.elementCount * configuration.batchSize),
       "gpu_gb": gpu.map { .number($0) } ?? .nil,
-    ])
+    ]
+    if let description = it.dataset?.description {
+      let memory = try TrainingMemory(
+        TrainingWorkload(
+          configuration, labels: description.labels, channelCount: description.channelNames.count,
+          precision: Precision(name: arguments.string("precision")) ?? .float32))
+      fields["cpu_gb"] = .number(Double(memory.neededByteCount) / 1e9)
+      fields["parts"] = .fields(
+        Dictionary(
+          memory.parts.map { ($0.name, LuaValue.number(Double($0.byteCount) / 1e9)) },
+          uniquingKeysWith: { $1 }))
+    }
+    return .fields(fields)
   }
 
   private static let saveMethod = Binding.method(

@@ -1,0 +1,146 @@
+// The memory predicted for a training against what the engine takes when it runs.
+
+import Archives
+import Backends
+import Datasets
+import Foundation
+import Networks
+import Pipelines
+import Planning
+import Reporting
+import Tensors
+import TestSupport
+import Testing
+
+@Suite("TrainingMemory")
+struct TrainingMemoryTests {
+  /// Buffers come and go in the same order as in the engine; what differs are a few bytes of padding.
+  private static let tolerance = 0.02
+  /// oneDNN lays out bf16 weights in its own way, which weighs in networks as small as these.
+  private static let halfTolerance = 0.12
+
+  private func description() throws -> DatasetDescription {
+    try DatasetDescription(
+      json: [
+        "channel_names": ["0": "MR"], "labels": ["background": 0, "a": 1, "b": 2], "numTraining": 10,
+        "file_ending": ".nii.gz",
+      ], source: "test")
+  }
+
+  /// A configuration of a planner for equal cases.
+  private func configuration(
+    _ shape: [Int], planner: String, name: String, batchSize: Int? = nil
+  ) throws -> PlannedConfiguration {
+    let statistics = IntensityStatistics(
+      maximum: 9, mean: 5, median: 5, minimum: 1, percentiles: (1, 9), standardDeviation: 2)
+    var constants = try PlannerConstants.named(planner)
+    constants.baseFeatureCount = 8
+    let plans = try ExperimentPlanner(constants: constants).plan(
+      dataset: description(), datasetName: "Dataset001_A",
+      fingerprint: DatasetFingerprint(
+        spacings: Array(repeating: [1, 1, 1], count: 10), shapesAfterCrop: Array(repeating: shape, count: 10),
+        foregroundIntensities: [statistics], medianRelativeSizeAfterCropping: 1))
+    let changes: [String: JSONObject] = batchSize.map { [name: ["batch_size": .integer($0)]] } ?? [:]
+    return try plans.deriving(name: "test", changes: changes).configuration(named: name)
+  }
+
+  /// What the engine's pool reaches after two steps and a validation.
+  private func measured(_ configuration: PlannedConfiguration, precision: Precision) throws -> Int {
+    let backend = try CPUBackend()
+    let labels = try description().labels
+    let network = makeNetwork(
+      try ArchitectureSpec(configuration.architecture, source: "test"), inputChannelCount: 1,
+      outputChannelCount: labels.outputChannelCount, seed: 0, backend: backend)
+    let optimizer = Optimizer(parameters: network.parameters, backend: backend)
+    let loss = DeepSupervisionLoss(
+      loss: .diceAndCrossEntropy(batchDice: false),
+      weights: DeepSupervisionLoss.standardWeights(headCount: network.headCount))
+    let shape = [configuration.batchSize, 1] + configuration.patchSize
+    let images = NDArray<Float>(shape: shape, elements: (0..<shape.reduce(1, *)).map { Float($0 % 17) / 17 })
+    for isRecording in [true, true, false] {
+      let tape = Tape(backend: backend, isRecording: isRecording)
+      let input = backend.converted(Tensor(images, pool: backend.pool), to: precision)
+      let heads = try network.forward(input, heads: loss.neededHeadCount, on: tape)
+      let targets = heads.map { head in
+        SegmentationTarget.labels(
+          Array(repeating: 1, count: head.value.batchCount * head.value.voxelCount), ignored: nil)
+      }
+      _ = loss(heads, targets, on: tape)
+      guard isRecording else { continue }
+      try tape.backward()
+      optimizer.clip(12)
+      optimizer.step()
+    }
+    return backend.pool.reachedByteCount
+  }
+
+  @Test(
+    "The engine takes what was counted",
+    arguments: [
+      ([24, 32, 24], "default", "3d_fullres", 2, Precision.float32),
+      ([24, 32, 24], "default", "3d_fullres", 4, .float32),
+      ([12, 64, 40], "default", "2d", 6, .float32),
+      ([24, 32, 24], "ResEncM", "3d_fullres", 2, .float32),
+      ([24, 32, 24], "default", "3d_fullres", 2, .bfloat16),
+    ] as [([Int], String, String, Int, Precision)])
+  func counted(shape: [Int], planner: String, name: String, batchSize: Int, precision: Precision) throws {
+    guard try CPUBackend().supportedPrecisions.contains(precision) else { return }
+    let configuration = try configuration(shape, planner: planner, name: name, batchSize: batchSize)
+    var workload = TrainingWorkload(
+      configuration, labels: try description().labels, channelCount: 1, precision: precision)
+    workload.usesDeepSupervision = true
+    let memory = try TrainingMemory(workload)
+    let counted = memory.tensorByteCount
+    let actual = try measured(configuration, precision: precision)
+    let tolerance = precision == .float32 ? Self.tolerance : Self.halfTolerance
+    #expect(abs(Double(counted) / Double(actual) - 1) < tolerance, "\(counted) counted, \(actual) taken")
+  }
+
+  @Test("What does not fit is refused with changes that make it fit")
+  func advice() throws {
+    let configuration = try configuration(
+      [24, 32, 24], planner: "default", name: "3d_fullres", batchSize: 64)
+    let workload = TrainingWorkload(configuration, labels: try description().labels, channelCount: 1)
+    let needed = try TrainingMemory(workload).neededByteCount
+    try workload.require(fitsInto: MemoryCap(gigabytes: Double(needed) / 1e9 + 0.001), canUseBFloat16: true)
+    let error = #expect(throws: Diagnostic.self) {
+      try workload.require(fitsInto: MemoryCap(gigabytes: Double(needed) / 1e9 * 0.8), canUseBFloat16: true)
+    }
+    #expect(error?.remedy?.contains("--precision bf16 needs") == true)
+    #expect(error?.remedy?.contains("--set 3d_fullres.batch_size=32") == true)
+    #expect(error?.found?.contains("activations and gradients") == true)
+    let tight = #expect(throws: Diagnostic.self) {
+      try workload.require(fitsInto: MemoryCap(gigabytes: 0.001), canUseBFloat16: false)
+    }
+    #expect(tight?.remedy == "plan a smaller patch with -gpu_memory_target")
+    #expect(MemoryCap.ofMachine().byteCount > 0)
+  }
+
+  @Test("More channels and larger batches take more, halved activations less")
+  func order() throws {
+    func needed(_ change: (inout TrainingWorkload) -> Void, batchSize: Int = 2) throws -> Int {
+      let configuration = try configuration(
+        [24, 32, 24], planner: "default", name: "3d_fullres", batchSize: batchSize)
+      var workload = TrainingWorkload(configuration, labels: try description().labels, channelCount: 1)
+      change(&workload)
+      return try TrainingMemory(workload).neededByteCount
+    }
+    let base = try needed { _ in }
+    #expect(try needed { $0.channelCount = 4 } > base)
+    #expect(try needed({ _ in }, batchSize: 4) > base)
+    #expect(try needed { $0.precision = .bfloat16 } < base)
+  }
+
+  @Test("A training above the cap stops before it writes anything")
+  func cappedTraining() throws {
+    let small = try SmallDataset()
+    defer { small.remove() }
+    var request = small.request()
+    request.memoryCap = MemoryCap(gigabytes: 0.001)
+    let error = #expect(throws: Diagnostic.self) {
+      try small.pipeline.train(request, with: small.definition())
+    }
+    #expect(error?.failure == "the training does not fit the memory")
+    #expect(!FileManager.default.fileExists(atPath: small.results.path))
+  }
+}
