@@ -76,6 +76,8 @@ extension TrainingMemory {
   static let copiesInAugmentation = 3.0
   /// What the system's allocator keeps in pieces between blocks, of what comes and goes with batches.
   static let fragmentation = 1.1
+  /// oneDNN pads some layouts of bf16 weights and activations; at most 9 per cent more than counted were measured.
+  static let halfPrecisionMargin = 1.09
   /// Locations per case and class that preprocessing keeps.
   static let locationCount = 10_000
 
@@ -137,7 +139,8 @@ private struct NetworkMemory {
       optimizer.step()
     }
     let weights = network.parameterCount * Precision.float32.byteCount
-    tensorByteCount = backend.pool.reachedByteCount
+    let margin = workload.precision == .float32 ? 1 : TrainingMemory.halfPrecisionMargin
+    tensorByteCount = Int(Double(backend.pool.reachedByteCount) * margin)
     parameterByteCount = 3 * weights
     libraryByteCount = backend.largestWeightByteCount * ProcessInfo.processInfo.activeProcessorCount
     // Weights and momentum are copied, then laid out as a file.

@@ -16,8 +16,8 @@ import Testing
 struct TrainingMemoryTests {
   /// Buffers come and go in the same order as in the engine; what differs are a few bytes of padding.
   private static let tolerance = 0.02
-  /// oneDNN lays out bf16 weights in its own way, which weighs in networks as small as these.
-  private static let halfTolerance = 0.12
+  /// What oneDNN pads in bf16 depends on the network; a margin for the worst is part of the prediction.
+  private static let halfTolerance = 0.1
 
   private func description() throws -> DatasetDescription {
     try DatasetDescription(
