@@ -174,8 +174,8 @@ function plan:diff(other) end
 function plan:derive(arguments) end
 
 ---Predicts the memory that training a configuration takes.
----@param configuration string a configuration's name
-function plan:memory(configuration) end
+---@param arguments { configuration: string, precision?: "fp32"|"bf16" }|string
+function plan:memory(arguments) end
 
 ---Writes the plans, to the dataset's preprocessed folder or to a file.
 ---@param path? string a file; the dataset's folder when left out
