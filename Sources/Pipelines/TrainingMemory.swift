@@ -76,6 +76,8 @@ extension TrainingMemory {
   static let copiesInAugmentation = 3.0
   /// What the system's allocator keeps in pieces between blocks, of what comes and goes with batches.
   static let fragmentation = 1.1
+  /// Large pages of which a tensor uses a part, and small blocks of the convolution library.
+  static let pageMargin = 1.03
   /// oneDNN pads some layouts of bf16 weights and activations; at most 9 per cent more than counted were measured.
   static let halfPrecisionMargin = 1.09
   /// Locations per case and class that preprocessing keeps.
@@ -94,7 +96,8 @@ extension TrainingMemory {
       Part(name: "program", byteCount: Self.programByteCount),
       Part(name: "network and optimizer", byteCount: network.parameterByteCount),
       Part(
-        name: "activations and gradients", byteCount: network.tensorByteCount - network.parameterByteCount),
+        name: "activations and gradients",
+        byteCount: Int(Double(network.tensorByteCount) * Self.pageMargin) - network.parameterByteCount),
       Part(name: "convolution library", byteCount: network.libraryByteCount),
       Part(name: "batches", byteCount: batch.byteCount),
       Part(name: "checkpoint being written", byteCount: network.checkpointByteCount),
@@ -143,8 +146,8 @@ private struct NetworkMemory {
     tensorByteCount = Int(Double(backend.pool.reachedByteCount) * margin)
     parameterByteCount = 3 * weights
     libraryByteCount = backend.largestWeightByteCount * ProcessInfo.processInfo.activeProcessorCount
-    // Weights and momentum are copied, then laid out as a file.
-    checkpointByteCount = 4 * weights
+    // Weights and momentum are copied to the host; the file is written piece by piece.
+    checkpointByteCount = 2 * weights
   }
 }
 
