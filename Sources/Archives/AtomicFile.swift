@@ -62,21 +62,26 @@ package func createFolder(_ url: URL) throws(Diagnostic) {
 }
 
 /// Makes a folder if it is not there and makes sure that it takes new files, before work is spent on them.
+///
+/// Temporaries that a killed process left there are removed.
 package func requireWritableFolder(_ url: URL) throws(Diagnostic) {
   let wasThere = FileManager.default.fileExists(atPath: url.path)
   try createFolder(url)
-  let probe = url.appending(path: ".probe.\(UInt32.random(in: 0 ... .max))")
-  do {
-    try writeAtomically(Data(), to: probe)
-    try? FileManager.default.removeItem(at: probe)
-  } catch {
+  // Named like a temporary, so that what a kill leaves here is removed with the other abandoned ones.
+  let unique = "\(ProcessInfo.processInfo.processIdentifier).\(UInt32.random(in: 0 ... .max))"
+  let probe = url.appending(path: ".probe.\(unique).tmp")
+  let descriptor = open(probe.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+  let failure = errno
+  guard descriptor >= 0 else {
     if !wasThere { try? FileManager.default.removeItem(at: url) }
     throw Diagnostic(
       "the folder \(url.lastPathComponent) takes no files", at: url.path,
-      expected: "a folder that can be written",
-      found: error.found,
+      expected: "a folder that can be written", found: String(cString: strerror(failure)),
       remedy: "check the folder's permissions, mount and free space (df -h), or choose another folder")
   }
+  close(descriptor)
+  unlink(probe.path)
+  removeAbandonedTemporaries(in: url)
 }
 
 /// Removes temporary files of ``writeAtomically(to:isKept:_:)`` in a folder whose process is gone.

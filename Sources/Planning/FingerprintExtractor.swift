@@ -41,14 +41,16 @@ package struct FingerprintExtractor: Sendable {
     cancellation: CancellationFlag = CancellationFlag()
   ) throws -> DatasetFingerprint {
     let url = preprocessedFolder.appending(path: DatasetFingerprint.fileName)
+    let notes = CaseMeasurementStore(
+      folder: preprocessedFolder.appending(path: CaseMeasurementStore.folderName))
     if !clean, FileManager.default.fileExists(atPath: url.path) {
       progress.note("using the fingerprint that is there: \(url.path)")
+      // Left by a run that was killed between its last two steps.
+      notes.removeAll()
       return try DatasetFingerprint(contentsOf: url)
     }
     return try removingEmptyFolders(preprocessedFolder) {
       try requireWritableFolder(preprocessedFolder)
-      let notes = CaseMeasurementStore(
-        folder: preprocessedFolder.appending(path: CaseMeasurementStore.folderName))
       let fingerprint = try extract(keepingIn: notes, progress: progress, cancellation: cancellation)
       try fingerprint.write(to: url)
       notes.removeAll()

@@ -57,7 +57,7 @@ package func preprocessDataset(
   return try removingEmptyFolders(run.labelFolder) {
     try removingEmptyFolders(run.store.folder) {
       try requireWritableFolder(run.store.folder)
-      removeAbandonedTemporaries(in: run.store.folder)
+      removeAbandonedTemporaries(in: run.labelFolder)
       try run.removeCases(otherThan: Set(cases.map(\.identifier)), progress: progress)
       progress.begin("preprocess \(configuration)", total: cases.count)
       defer { progress.end() }
