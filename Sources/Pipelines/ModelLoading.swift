@@ -38,6 +38,11 @@ private struct NetworkPredictor: TilePredictor {
   }
 }
 
+/// What -chk takes for a checkpoint's file: `best` for `checkpoint_best.safetensors`.
+private func chooseName(of file: String) -> String {
+  String(file.dropFirst("checkpoint_".count).prefix { $0 != "." })
+}
+
 /// The weights in a checkpoint of this program or of nnU-Net, by name.
 func readWeights(_ file: URL) throws -> [String: NDArray<Float>] {
   if file.pathExtension == Checkpoint.fileExtension { return try Checkpoint(contentsOf: file).weights }
@@ -62,7 +67,8 @@ extension Pipeline {
         expected: candidates.map(\.lastPathComponent).joined(separator: " or "),
         found: present.isEmpty ? "no checkpoint at all" : present.joined(separator: ", "),
         remedy: present.isEmpty
-          ? "train this fold first" : "choose one with -chk, such as -chk best, or finish with --c")
+          ? "train this fold first"
+          : "choose one that is there, -chk \(chooseName(of: present[0])), or finish the training with --c")
     }
     let backend = try CPUBackend()
     let spec = try ArchitectureSpec(configuration.architecture, source: plans.source)

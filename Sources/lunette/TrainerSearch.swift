@@ -8,7 +8,8 @@ import Reporting
 struct TrainerSearch {
   var folders: [URL]
 
-  /// `--trainers DIR`, LUNETTE_TRAINERS, ./Recipes/trainers, and share/lunette/trainers beside the program's bin.
+  /// `--trainers DIR`, LUNETTE_TRAINERS, ./Recipes/trainers, share/lunette/trainers beside the program's bin, and the
+  /// sources that the program was built from.
   init(
     folder: String?, environment: [String: String] = ProcessInfo.processInfo.environment,
     program: URL? = Bundle.main.executableURL
@@ -19,6 +20,11 @@ struct TrainerSearch {
     if let program {
       let prefix = program.resolvingSymlinksInPath().deletingLastPathComponent().deletingLastPathComponent()
       folders.append(prefix.appending(path: "share/lunette/trainers"))
+      // A program that was built and not installed lies in .build/TRIPLE/release below its sources.
+      let sources = (0..<2).reduce(prefix) { folder, _ in folder.deletingLastPathComponent() }
+      for folder in [prefix.deletingLastPathComponent(), sources] {
+        folders.append(folder.appending(path: "Recipes/trainers"))
+      }
     }
   }
 
@@ -37,8 +43,9 @@ struct TrainerSearch {
       "there is no trainer \(name)", at: folders.map(\.path).joined(separator: ", "),
       expected: "a file \(name).lua",
       found: known.joined(separator: ", "),
-      remedy: nearestName(to: name, in: known).map { "did you mean -tr \($0)?" }
-        ?? "give its folder with --trainers DIR")
+      remedy: (nearestName(to: name, in: known.filter { $0 != TrainerDefinition.demoName })
+        .map { "did you mean -tr \($0)? If not, " } ?? "")
+        + "give the folder of \(name).lua with --trainers DIR or LUNETTE_TRAINERS")
   }
 
   /// All trainers that can be named.

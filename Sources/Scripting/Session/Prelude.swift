@@ -68,7 +68,11 @@ enum Prelude {
       return "{\\n" .. indent .. concat(parts, ",\\n" .. indent) .. "\\n" .. rep("  ", depth) .. "}"
     end
 
-    local function text(value) return show(value, 0, {}) end
+    -- A text of several lines is there to be read: it stands as it is. Within a table it stays quoted.
+    local function text(value)
+      if type(value) == "string" and value:find("\\n", 1, true) and #value <= 10 * limits.text then return value end
+      return show(value, 0, {})
+    end
 
     -- A chunk's results come here: they are kept under Out and _, and shown unless the input asked for silence.
     local number, muted = 0, false
