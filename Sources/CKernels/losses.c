@@ -47,7 +47,6 @@ void nnk_softmax(const float *x, float *p, ptrdiff_t samples, ptrdiff_t channels
   nnk_parallel(samples * job.tiles, softmax_tile, &job);
 }
 
-// Log-sum-exp from the logits, so that confident voxels keep their digits.
 NNK_CLONES static void cross_entropy_sample(ptrdiff_t n, void *context) {
   const nnk_loss *j = context;
   double total = 0;
@@ -57,18 +56,7 @@ NNK_CLONES static void cross_entropy_sample(ptrdiff_t n, void *context) {
     const float *x = j->x + n * j->channels * j->voxels + start;
     const int16_t *labels = j->labels + n * j->voxels + start;
     float top[NNK_TILE], sum[NNK_TILE], own[NNK_TILE];
-    for (ptrdiff_t v = 0; v < length; ++v) top[v] = x[v], sum[v] = 0, own[v] = 0;
-    for (ptrdiff_t c = 1; c < j->channels; ++c)
-      for (ptrdiff_t v = 0; v < length; ++v) {
-        float value = x[c * j->voxels + v];
-        top[v] = value > top[v] ? value : top[v];
-      }
-    for (ptrdiff_t c = 0; c < j->channels; ++c)
-      for (ptrdiff_t v = 0; v < length; ++v) {
-        float value = x[c * j->voxels + v] - top[v];
-        sum[v] += nnk_expf(value);
-        own[v] = labels[v] == c ? value : own[v];
-      }
+    nnk_softmax_sums(x, labels, j->channels, j->voxels, length, top, sum, own, 0);
     for (ptrdiff_t v = 0; v < length; ++v)
       if (labels[v] != j->ignored) {
         total += (double)(logf(sum[v]) - own[v]);

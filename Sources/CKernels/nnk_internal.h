@@ -49,3 +49,24 @@ NNK_INLINE float nnk_expf(float x) {
   memcpy(&scale, &bits, sizeof scale);
   return p * scale;
 }
+
+// Softmax sums of a strip of voxels, taken from the largest logit so that confident voxels keep their digits. Per voxel:
+// sum of exp(x - top), own = x[label] - top (0 without such a channel), and unless NULL mean = sum over channels of x - top.
+NNK_INLINE void nnk_softmax_sums(const float *x, const int16_t *labels, ptrdiff_t channels, ptrdiff_t stride,
+                                 ptrdiff_t length, float *top, float *sum, float *own, float *mean) {
+  for (ptrdiff_t v = 0; v < length; ++v) top[v] = x[v], sum[v] = 0, own[v] = 0;
+  if (mean)
+    for (ptrdiff_t v = 0; v < length; ++v) mean[v] = 0;
+  for (ptrdiff_t c = 1; c < channels; ++c)
+    for (ptrdiff_t v = 0; v < length; ++v) {
+      float value = x[c * stride + v];
+      top[v] = value > top[v] ? value : top[v];
+    }
+  for (ptrdiff_t c = 0; c < channels; ++c)
+    for (ptrdiff_t v = 0; v < length; ++v) {
+      float value = x[c * stride + v] - top[v];
+      sum[v] += nnk_expf(value);
+      own[v] = labels[v] == c ? value : own[v];
+      if (mean) mean[v] += value;
+    }
+}

@@ -24,19 +24,7 @@ NNK_CLONES static void entropies_sample(ptrdiff_t n, void *context) {
     const int16_t *labels = j->labels + n * j->voxels + start;
     float *entropy = j->entropy + n * j->voxels + start, *uniform = j->uniform + n * j->voxels + start;
     float top[NNK_STRIP], sum[NNK_STRIP], own[NNK_STRIP], mean[NNK_STRIP];
-    for (ptrdiff_t v = 0; v < length; ++v) top[v] = x[v], sum[v] = 0, own[v] = 0, mean[v] = 0;
-    for (ptrdiff_t c = 1; c < j->channels; ++c)
-      for (ptrdiff_t v = 0; v < length; ++v) {
-        float value = x[c * j->voxels + v];
-        top[v] = value > top[v] ? value : top[v];
-      }
-    for (ptrdiff_t c = 0; c < j->channels; ++c)
-      for (ptrdiff_t v = 0; v < length; ++v) {
-        float value = x[c * j->voxels + v] - top[v];
-        sum[v] += nnk_expf(value);
-        own[v] = labels[v] == c ? value : own[v];
-        mean[v] += value;
-      }
+    nnk_softmax_sums(x, labels, j->channels, j->voxels, length, top, sum, own, mean);
     for (ptrdiff_t v = 0; v < length; ++v) {
       int valid = labels[v] != j->ignored;
       float total = logf(sum[v]);
