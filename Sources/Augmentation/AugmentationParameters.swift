@@ -39,15 +39,20 @@ package struct AugmentationParameters: Sendable, Equatable {
     if key.hasSuffix("range") {
       if let pair = orderedPair(value), pair.0 > 0 || (pair.0 == 0 && key == "sigma_range") {
         if key != "zoom_range" || pair.1 <= 1 { return nil }
+      } else if key == "center_range", orderedPair(value) != nil {
+        return nil
       }
       return key == "zoom_range"
         ? "two numbers above 0, at most 1" : "two positive numbers, the smaller first"
+    }
+    if key.hasSuffix("_order") {
+      return value == 0 || value == 1 ? nil : "0 for the nearest voxel or 1 for linear interpolation"
     }
     switch current {
     case .bool: return value.bool == nil ? "true or false" : nil
     case .integer: return value.integer == nil ? "a whole number" : nil
     case .number: return value.double == nil ? "a number" : nil
-    case .array where key == "regions" || key == "strides":
+    case .array where ["regions", "strides", "size_limits"].contains(key):
       return value.array?.allSatisfy { $0.integers != nil } == true ? nil : "a list of lists of whole numbers"
     case .array: return value.integers == nil ? "a list of whole numbers" : nil
     default: return nil
@@ -61,9 +66,19 @@ package struct AugmentationParameters: Sendable, Equatable {
     return (pair[0], pair[1])
   }
 
+  /// The parameters of one of several transforms in a step: those whose names begin with its name.
+  func part(named name: String) -> AugmentationParameters {
+    AugmentationParameters(
+      JSONObject(
+        values.pairs.filter { $0.key.hasPrefix(name + "_") }.map {
+          (String($0.key.dropFirst(name.count + 1)), $0.value)
+        }))
+  }
+
   // MARK: - Reading
 
   package func double(_ key: String) -> Double { checked(values[key]?.double, key) }
+  package func integer(_ key: String) -> Int { checked(values[key]?.integer, key) }
   package func bool(_ key: String) -> Bool { checked(values[key]?.bool, key) }
   package func integers(_ key: String) -> [Int] { checked(values[key]?.integers, key) }
   package func integerLists(_ key: String) -> [[Int]] {

@@ -17,6 +17,7 @@ extension AugmentationPipeline {
     package static let mirror = "mirror"
     package static let maskImage = "mask_image"
     package static let removeLabel = "remove_label"
+    package static let moveSegmentation = "move_seg_as_one_hot"
     package static let regions = "regions"
     package static let deepSupervision = "deep_supervision"
   }
@@ -53,11 +54,13 @@ extension AugmentationPipeline {
   ///   - regions: the labels of each region in output order, the ignore label's own list last if there is
   ///     one.
   ///   - supervisionStrides: the strides of every stage, the last included; `nil` without deep supervision.
+  ///   - previousStageLabels: the foreground labels of a cascade, whose second segmentation channel is the previous
+  ///     stage's prediction; `nil` without one.
   /// - Returns: the steps in nnU-Net's order.
   package static func standard(
     patchSize: [Int], mirrorAxes: [Int]? = nil, usesMaskForNormalization: [Bool] = [],
     regions: [[Int]]? = nil,
-    supervisionStrides: [[Int]]? = nil
+    supervisionStrides: [[Int]]? = nil, previousStageLabels: [Int]? = nil
   ) -> AugmentationPipeline {
     let mode = Mode(patchSize: patchSize)
     var pipeline = AugmentationPipeline(patchSize: patchSize)
@@ -74,7 +77,7 @@ extension AugmentationPipeline {
     pipeline.append(
       LowResolutionTransform(), named: Names.lowResolution,
       ["ignored_axes": JSON(mode.usesDummy2D ? [0] : [Int]())])
-    pipeline.append(GammaTransform(), named: Names.gammaInverted, ["probability": 0.1, "inverts": true])
+    pipeline.append(GammaTransform(inverts: true), named: Names.gammaInverted)
     pipeline.append(GammaTransform(), named: Names.gamma)
     let axes = mirrorAxes ?? Array(patchSize.indices)
     if !axes.isEmpty { pipeline.append(MirrorTransform(), named: Names.mirror, ["axes": JSON(axes)]) }
@@ -82,21 +85,31 @@ extension AugmentationPipeline {
     if !masked.isEmpty {
       pipeline.append(MaskImageTransform(), named: Names.maskImage, ["channels": JSON(masked)])
     }
+    pipeline.appendRelabelling(previousStageLabels: previousStageLabels)
+    if let labels = previousStageLabels { pipeline.appendCorruption(labelCount: labels.count) }
     pipeline.appendTargetSteps(regions: regions, supervisionStrides: supervisionStrides)
     return pipeline
   }
 
   /// What validation batches go through: only the conversion of labels to targets.
   package static func validation(
-    patchSize: [Int], regions: [[Int]]? = nil, supervisionStrides: [[Int]]? = nil
+    patchSize: [Int], regions: [[Int]]? = nil, supervisionStrides: [[Int]]? = nil,
+    previousStageLabels: [Int]? = nil
   ) -> AugmentationPipeline {
     var pipeline = AugmentationPipeline(patchSize: patchSize)
+    pipeline.appendRelabelling(previousStageLabels: previousStageLabels)
     pipeline.appendTargetSteps(regions: regions, supervisionStrides: supervisionStrides)
     return pipeline
   }
 
-  private mutating func appendTargetSteps(regions: [[Int]]?, supervisionStrides: [[Int]]?) {
+  private mutating func appendRelabelling(previousStageLabels: [Int]?) {
     append(RemoveLabelTransform(), named: Names.removeLabel)
+    if let labels = previousStageLabels {
+      append(MoveSegmentationTransform(), named: Names.moveSegmentation, ["labels": JSON(labels)])
+    }
+  }
+
+  private mutating func appendTargetSteps(regions: [[Int]]?, supervisionStrides: [[Int]]?) {
     if let regions {
       append(RegionsTransform(), named: Names.regions, ["regions": .array(regions.map { JSON($0) })])
     }
@@ -115,11 +128,14 @@ extension AugmentationPipeline {
     let range = spatial.parameters.range("rotation_degrees")
     return Self.enlargedPatch(
       patchSize, rotationDegrees: max(abs(range.lower), abs(range.upper)),
-      usesDummy2D: spatial.parameters.bool("dummy_2d"))
+      usesDummy2D: spatial.parameters.bool("dummy_2d"),
+      smallestZoom: spatial.parameters.double("smallest_zoom"))
   }
 
-  /// The enlarged patch of nnU-Net's loader: one maximal rotation per plane, and a zoom of 0.85.
-  package static func enlargedPatch(_ patch: [Int], rotationDegrees: Double, usesDummy2D: Bool) -> [Int] {
+  /// The enlarged patch of nnU-Net's loader: one maximal rotation per plane, and the smallest zoom it assumes.
+  package static func enlargedPatch(
+    _ patch: [Int], rotationDegrees: Double, usesDummy2D: Bool, smallestZoom: Double = 0.85
+  ) -> [Int] {
     let angle = min(90, rotationDegrees) / 180 * .pi
     let (c, s) = (cos(angle), sin(angle))
     let p = patch.map(Double.init)
@@ -133,8 +149,7 @@ extension AugmentationPipeline {
         max(p[2], abs(p[2] * c - p[1] * s), p[0] * s + p[2] * c),
       ]
     }
-    // The smallest zoom nnU-Net assumes here, although it draws from 0.7 to 1.4.
-    var result = extents.map { Int($0 / 0.85) }
+    var result = extents.map { Int($0 / smallestZoom) }
     if usesDummy2D { result[0] = patch[0] }
     return result
   }

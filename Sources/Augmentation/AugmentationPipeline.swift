@@ -28,9 +28,31 @@ package struct AugmentationPipeline: Sendable {
 
   package func step(named name: String) -> Step? { steps.first { $0.name == name } }
 
-  /// Names and parameters in order, as data.
+  /// Names, kinds and parameters in order, as data.
   package func list() -> JSON {
-    .array(steps.map { ["name": .string($0.name), "parameters": .object($0.parameters.values)] })
+    .array(
+      steps.map {
+        [
+          "name": .string($0.name), "transform": .string($0.transform.kind),
+          "parameters": .object($0.parameters.values),
+        ]
+      })
+  }
+
+  /// The pipeline that a list describes.
+  package init(patchSize: [Int], list: JSON, source: String) throws(Diagnostic) {
+    self.init(patchSize: patchSize)
+    for entry in list.array ?? [] {
+      guard let name = entry["name"]?.string, let parameters = entry["parameters"]?.object else {
+        throw Diagnostic(
+          "an augmentation step cannot be read", at: source,
+          expected: "\"name\", \"transform\" and \"parameters\"",
+          found: entry.text(indent: nil), remedy: "write steps as the pipeline lists them")
+      }
+      let transform = try TransformLibrary.make(entry["transform"]?.string ?? name, patchSize: patchSize)
+      try insert(transform, named: name, after: steps.last?.name)
+      try set(name, parameters)
+    }
   }
 }
 
@@ -67,7 +89,7 @@ extension AugmentationPipeline {
   ///
   /// - Shape: image `[C, spatial...]`, segmentation `[S, spatial...]`.
   package func apply(
-    _ draw: AugmentationDraw, image: NDArray<Float>, segmentation: NDArray<Int16>
+    _ draw: AugmentationDraw, image: consuming NDArray<Float>, segmentation: consuming NDArray<Int16>
   ) throws -> AugmentationSample {
     guard image.shape.count == patchSize.count + 1, segmentation.shape.count == patchSize.count + 1,
       image.shape.dropFirst() == segmentation.shape.dropFirst()

@@ -31,6 +31,8 @@ package struct AugmentationContext: Sendable {
 
 /// A step of the pipeline; stateless, its settings come as parameters.
 package protocol AugmentationTransform: Sendable {
+  /// Its name among the transforms that there are.
+  var kind: String { get }
   /// Every parameter with its default.
   var defaults: JSONObject { get }
 
@@ -48,6 +50,7 @@ package struct CustomTransform: AugmentationTransform {
   package typealias Draw = @Sendable (AugmentationContext, inout RandomSource) throws -> JSON?
   package typealias Apply = @Sendable (JSON?, inout AugmentationSample) throws -> Void
 
+  package let kind = "custom"
   package let defaults: JSONObject = [:]
   private let drawing: Draw
   private let applying: Apply

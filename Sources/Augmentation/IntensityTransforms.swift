@@ -1,4 +1,4 @@
-// Steps that change intensities only: noise, blur, brightness, contrast, gamma. They act on the whole patch,
+// Steps that change intensities voxel by voxel: noise, brightness, contrast, gamma. They act on the whole patch,
 // padding included.
 
 package import Archives
@@ -10,6 +10,7 @@ package import Tensors
 /// Adds independent normal noise with one standard deviation for all channels.
 package struct GaussianNoiseTransform: AugmentationTransform {
   package init() {}
+  package let kind = "gaussian_noise"
   package let defaults: JSONObject = ["probability": 0.1, "sigma_range": [0, 0.1]]
 
   package func draw(
@@ -37,96 +38,67 @@ package struct GaussianNoiseTransform: AugmentationTransform {
   }
 }
 
-/// Blurs some channels with a Gaussian whose width differs per axis.
-package struct GaussianBlurTransform: AugmentationTransform {
+/// Multiplies every channel by its own factor.
+package struct BrightnessTransform: AugmentationTransform {
   package init() {}
+  package let kind = "brightness"
   package let defaults: JSONObject = [
-    "probability": 0.2, "channel_probability": 0.5, "sigma_range": [0.5, 1],
+    "probability": 0.15, "channel_probability": 1, "factor_range": [0.75, 1.25],
+  ]
+
+  package func draw(
+    _ parameters: AugmentationParameters, in context: AugmentationContext, using random: inout RandomSource
+  ) -> JSON? {
+    drawFactors("factors", "factor_range", parameters, context, &random)
+  }
+
+  package func apply(
+    _ drawn: JSON?, _ parameters: AugmentationParameters, to sample: inout AugmentationSample
+  ) throws {
+    try forEachNumber("factors", drawn, AugmentationPipeline.Names.brightness, &sample) { values, factor in
+      nnk_affine(values.baseAddress, values.count, 0, factor, 0)
+    }
+  }
+}
+
+/// Adds a number of its own to each of some channels.
+package struct AdditiveBrightnessTransform: AugmentationTransform {
+  package init() {}
+  package let kind = "brightness_additive"
+  package let defaults: JSONObject = [
+    "probability": 0.1, "channel_probability": 0.5, "mean": 0, "standard_deviation": 0.5,
   ]
 
   package func draw(
     _ parameters: AugmentationParameters, in context: AugmentationContext, using random: inout RandomSource
   ) -> JSON? {
     guard random.uniform() < parameters.double("probability") else { return nil }
-    let range = parameters.range("sigma_range")
-    let sigmas: [JSON] = (0..<context.channelCount).map { _ in
-      guard random.uniform() < parameters.double("channel_probability") else { return .null }
-      return JSON(context.patchSize.map { _ in random.uniform(range.lower, range.upper) })
+    let shifts = drawPerChannel(parameters, context, &random) { random in
+      .number(parameters.double("mean") + parameters.double("standard_deviation") * random.normal())
     }
-    return ["sigmas": .array(sigmas)]
+    return ["shifts": shifts]
   }
 
   package func apply(
     _ drawn: JSON?, _ parameters: AugmentationParameters, to sample: inout AugmentationSample
   ) throws {
-    guard let drawn else { return }
-    let axisCount = sample.image.shape.count - 1
-    let channels = try channelEntries(
-      drawn["sigmas"], AugmentationPipeline.Names.gaussianBlur, sample,
-      "\(axisCount) widths or null per channel")
-    for (channel, entry) in channels.enumerated() where !entry.isNull {
-      guard let sigmas = entry.doubles, sigmas.count == axisCount else {
-        throw unusableDraw(
-          AugmentationPipeline.Names.gaussianBlur, expected: "\(axisCount) widths per channel", found: entry)
-      }
-      blur(channel, sigmas, &sample.image)
-    }
-  }
-
-  private func blur(_ channel: Int, _ sigmas: [Double], _ image: inout NDArray<Float>) {
-    let extents = spatialExtents(of: image.shape)
-    let count = extents.reduce(1, *)
-    var values = Array(image.elements[channel * count..<(channel + 1) * count])
-    var blurred = values
-    for (axis, sigma) in sigmas.enumerated() where sigma > 0 {
-      let taps = Self.taps(sigma: sigma)
-      nnk_blur_axis(values, &blurred, extents, Int32(axis + 3 - sigmas.count), taps, taps.count)
-      swap(&values, &blurred)
-    }
-    image.elements.replaceSubrange(channel * count..<(channel + 1) * count, with: values)
-  }
-
-  /// The normalised kernel, cut at about three standard deviations on either side.
-  package static func taps(sigma: Double) -> [Float] {
-    let radius = tapCount(sigma: sigma) / 2
-    let weights = (-radius...radius).map { exp(-0.5 * (Double($0) / sigma) * (Double($0) / sigma)) }
-    let sum = weights.reduce(0, +)
-    return weights.map { Float($0 / sum) }
-  }
-
-  /// The odd number closest to six standard deviations and a half.
-  static func tapCount(sigma: Double) -> Int {
-    let wanted = 6 * sigma + 0.5
-    let rounded = wanted.rounded(.toNearestOrEven)
-    if Int(rounded) % 2 == 1 { return Int(rounded) }
-    return Int(rounded) + (wanted >= rounded ? 1 : -1)
-  }
-}
-
-/// Multiplies every channel by its own factor.
-package struct BrightnessTransform: AugmentationTransform {
-  package init() {}
-  package let defaults: JSONObject = ["probability": 0.15, "factor_range": [0.75, 1.25]]
-
-  package func draw(
-    _ parameters: AugmentationParameters, in context: AugmentationContext, using random: inout RandomSource
-  ) -> JSON? {
-    drawFactors("factors", "factor_range", parameters, context, &random)
-  }
-
-  package func apply(
-    _ drawn: JSON?, _ parameters: AugmentationParameters, to sample: inout AugmentationSample
-  ) throws {
-    try forEachFactor("factors", drawn, AugmentationPipeline.Names.brightness, &sample) { values, factor in
-      nnk_affine(values.baseAddress, values.count, 0, factor, 0)
+    try forEachNumber("shifts", drawn, AugmentationPipeline.Names.brightness, &sample) { values, shift in
+      nnk_affine(values.baseAddress, values.count, 0, 1, shift)
     }
   }
 }
 
-/// Stretches every channel about its mean by its own factor, within its old range.
+/// Stretches every channel about its mean by its own factor, within its old range unless told otherwise.
 package struct ContrastTransform: AugmentationTransform {
-  package init() {}
-  package let defaults: JSONObject = ["probability": 0.15, "factor_range": [0.75, 1.25]]
+  private let preservesRange: Bool
+  package init(preservesRange: Bool = true) { self.preservesRange = preservesRange }
+  package let kind = "contrast"
+  package var defaults: JSONObject {
+    [
+      "probability": 0.15, "channel_probability": 1, "factor_range": [0.75, 1.25],
+      "clips": .bool(preservesRange),
+    ]
+  }
 
   package func draw(
     _ parameters: AugmentationParameters, in context: AugmentationContext, using random: inout RandomSource
@@ -137,17 +109,29 @@ package struct ContrastTransform: AugmentationTransform {
   package func apply(
     _ drawn: JSON?, _ parameters: AugmentationParameters, to sample: inout AugmentationSample
   ) throws {
-    try forEachFactor("factors", drawn, AugmentationPipeline.Names.contrast, &sample) { values, factor in
+    let preservesRange = parameters.bool("clips")
+    try forEachNumber("factors", drawn, AugmentationPipeline.Names.contrast, &sample) { values, factor in
       let old = IntensityStatistics(values)
-      nnk_contrast(values.baseAddress, values.count, old.mean, factor, old.minimum, old.maximum)
+      if preservesRange {
+        nnk_contrast(values.baseAddress, values.count, old.mean, factor, old.minimum, old.maximum)
+      } else {
+        nnk_affine(values.baseAddress, values.count, old.mean, factor, old.mean)
+      }
     }
   }
 }
 
 /// Raises every channel's relative intensity to its own power, then restores mean and standard deviation.
 package struct GammaTransform: AugmentationTransform {
-  package init() {}
-  package let defaults: JSONObject = ["probability": 0.3, "gamma_range": [0.7, 1.5], "inverts": false]
+  private let inverts: Bool
+  package init(inverts: Bool = false) { self.inverts = inverts }
+  package var kind: String { inverts ? "gamma_inverted" : "gamma" }
+  package var defaults: JSONObject {
+    [
+      "probability": .number(inverts ? 0.1 : 0.3), "channel_probability": 1, "gamma_range": [0.7, 1.5],
+      "inverts": .bool(inverts),
+    ]
+  }
 
   package func draw(
     _ parameters: AugmentationParameters, in context: AugmentationContext, using random: inout RandomSource
@@ -158,18 +142,19 @@ package struct GammaTransform: AugmentationTransform {
   package func apply(
     _ drawn: JSON?, _ parameters: AugmentationParameters, to sample: inout AugmentationSample
   ) throws {
-    let inverts = parameters.bool("inverts")
+    let sign: Float = parameters.bool("inverts") ? -1 : 1
     let floor: Float = 1e-7  // guards constant channels against division by zero
-    try forEachFactor("gammas", drawn, AugmentationPipeline.Names.gamma, &sample) { values, gamma in
-      if inverts { nnk_affine(values.baseAddress, values.count, 0, -1, 0) }
+    try forEachNumber("gammas", drawn, AugmentationPipeline.Names.gamma, &sample) { values, gamma in
+      // The statistics of the inverted image are those of the image, turned around.
       let old = IntensityStatistics(values)
+      let lower = sign < 0 ? -old.maximum : old.minimum
       let range = old.maximum - old.minimum
-      nnk_power(values.baseAddress, values.count, old.minimum, max(range, floor), range, gamma)
-      let new = IntensityStatistics(values)
+      var raised = [0.0, 0, 0, 0]
+      nnk_power(values.baseAddress, values.count, sign, lower, max(range, floor), range, gamma, &raised)
+      let new = IntensityStatistics(raised)
       nnk_affine(
-        values.baseAddress, values.count, new.mean, old.standardDeviation / max(new.standardDeviation, floor),
-        old.mean)
-      if inverts { nnk_affine(values.baseAddress, values.count, 0, -1, 0) }
+        values.baseAddress, values.count, new.mean,
+        sign * (old.standardDeviation / max(new.standardDeviation, floor)), old.mean)
     }
   }
 }
@@ -183,6 +168,11 @@ struct IntensityStatistics {
   init(_ values: UnsafeMutableBufferPointer<Float>) {
     var result = [0.0, 0, 0, 0]
     nnk_statistics(values.baseAddress, values.count, &result)
+    self.init(result)
+  }
+
+  /// Takes what the kernels write.
+  init(_ result: [Double]) {
     (mean, standardDeviation) = (Float(result[0]), Float(result[1]))
     (minimum, maximum) = (Float(result[2]), Float(result[3]))
   }
@@ -194,14 +184,27 @@ func drawBalanced(_ range: (lower: Double, upper: Double), _ random: inout Rando
   return random.uniform(max(range.lower, 1), range.upper)
 }
 
+/// One drawn value per channel; null for those that the step leaves alone.
+func drawPerChannel(
+  _ parameters: AugmentationParameters, _ context: AugmentationContext, _ random: inout RandomSource,
+  _ draw: (inout RandomSource) -> JSON
+) -> JSON {
+  let probability = parameters.double("channel_probability")
+  return .array(
+    (0..<context.channelCount).map { _ in
+      // A step that always acts on every channel draws nothing for that.
+      probability >= 1 || random.uniform() < probability ? draw(&random) : .null
+    })
+}
+
 private func drawFactors(
   _ key: String, _ rangeKey: String, _ parameters: AugmentationParameters, _ context: AugmentationContext,
   _ random: inout RandomSource
 ) -> JSON? {
   guard random.uniform() < parameters.double("probability") else { return nil }
   let range = parameters.range(rangeKey)
-  let factors = (0..<context.channelCount).map { _ in drawBalanced(range, &random) }
-  return .object(JSONObject([(key, JSON(factors))]))
+  let factors = drawPerChannel(parameters, context, &random) { .number(drawBalanced(range, &$0)) }
+  return .object(JSONObject([(key, factors)]))
 }
 
 /// One recorded entry per channel of the image.
@@ -214,24 +217,31 @@ func channelEntries(
   return entries
 }
 
-/// Calls `change` with the values and the recorded factor of every channel; nothing recorded, nothing
+/// Calls `change` with the values of every channel that something is recorded for, and that; nothing recorded, nothing
 /// changed.
-private func forEachFactor(
+func forEachChannel(
+  _ key: String, _ drawn: JSON?, _ step: String, _ sample: inout AugmentationSample,
+  _ change: (UnsafeMutableBufferPointer<Float>, JSON) throws -> Void
+) throws {
+  guard let drawn else { return }
+  let entries = try channelEntries(drawn[key], step, sample, "one entry or null per channel")
+  let count = sample.image.count / max(1, entries.count)
+  try sample.image.elements.withUnsafeMutableBufferPointer { elements in
+    for (channel, entry) in entries.enumerated() where !entry.isNull {
+      try change(
+        UnsafeMutableBufferPointer(rebasing: elements[channel * count..<(channel + 1) * count]), entry)
+    }
+  }
+}
+
+private func forEachNumber(
   _ key: String, _ drawn: JSON?, _ step: String, _ sample: inout AugmentationSample,
   _ change: (UnsafeMutableBufferPointer<Float>, Float) -> Void
 ) throws {
-  guard let drawn else { return }
-  let factors = try channelEntries(drawn[key], step, sample, "one number per channel").compactMap(\.double)
-  let channelCount = sample.image.shape[0]
-  guard factors.count == channelCount else {
-    throw unusableDraw(step, expected: "one number per channel", found: drawn)
-  }
-  let count = sample.image.count / max(1, channelCount)
-  sample.image.elements.withUnsafeMutableBufferPointer { elements in
-    for (channel, factor) in factors.enumerated() {
-      change(
-        UnsafeMutableBufferPointer(rebasing: elements[channel * count..<(channel + 1) * count]), Float(factor)
-      )
+  try forEachChannel(key, drawn, step, &sample) { values, entry in
+    guard let number = entry.double, number.isFinite else {
+      throw unusableDraw(step, expected: "one number or null per channel", found: drawn)
     }
+    change(values, Float(number))
   }
 }

@@ -1,5 +1,5 @@
-// Steps that flip both arrays or turn the segmentation into targets: mirroring, masking, label removal,
-// regions, deep supervision.
+// Steps that flip both arrays or turn the segmentation into targets: mirroring, masking, label removal, the previous
+// stage's labels, regions, deep supervision.
 
 package import Archives
 import CKernels
@@ -9,6 +9,7 @@ package import Tensors
 /// Flips image and segmentation along each allowed axis with a probability.
 package struct MirrorTransform: AugmentationTransform {
   package init() {}
+  package let kind = "mirror"
   package let defaults: JSONObject = ["axes": [0, 1, 2], "axis_probability": 0.5]
 
   package func draw(
@@ -30,34 +31,27 @@ package struct MirrorTransform: AugmentationTransform {
     }
     var flips: [Int32] = [0, 0, 0]
     for axis in axes { flips[axis + 3 - axisCount] = 1 }
-    sample.image = Self.flipped(sample.image, flips, nnk_flip_floats)
-    sample.segmentation = Self.flipped(sample.segmentation, flips, nnk_flip_labels)
-  }
-
-  private typealias Flip<T> = (
-    UnsafePointer<T>?, UnsafeMutablePointer<T>?, UnsafePointer<Int>?, UnsafePointer<Int32>?
-  )
-    -> Void
-
-  private static func flipped<T>(_ array: NDArray<T>, _ flips: [Int32], _ flip: Flip<T>) -> NDArray<T> {
-    let extents = spatialExtents(of: array.shape)
+    let extents = spatialExtents(of: sample.image.shape)
     let count = extents.reduce(1, *)
-    let elements = [T](unsafeUninitializedCapacity: array.count) { target, initialized in
-      array.elements.withUnsafeBufferPointer { source in
-        guard let source = source.baseAddress, let target = target.baseAddress else { return }
-        for channel in 0..<array.shape[0] {
-          flip(source + channel * count, target + channel * count, extents, flips)
-        }
-        initialized = array.count
+    sample.image.elements.withUnsafeMutableBufferPointer { elements in
+      guard let values = elements.baseAddress else { return }
+      for start in stride(from: 0, to: elements.count, by: count) {
+        nnk_flip_floats(values + start, extents, flips)
       }
     }
-    return NDArray(shape: array.shape, elements: elements)
+    sample.segmentation.elements.withUnsafeMutableBufferPointer { elements in
+      guard let labels = elements.baseAddress else { return }
+      for start in stride(from: 0, to: elements.count, by: count) {
+        nnk_flip_labels(labels + start, extents, flips)
+      }
+    }
   }
 }
 
 /// Sets some channels to zero where the first segmentation channel is negative, outside the nonzero mask.
 package struct MaskImageTransform: AugmentationTransform {
   package init() {}
+  package let kind = "mask_image"
   package let defaults: JSONObject = ["channels": []]
 
   package func draw(
@@ -88,6 +82,7 @@ package struct MaskImageTransform: AugmentationTransform {
 /// Turns the mark of voxels outside the mask into background.
 package struct RemoveLabelTransform: AugmentationTransform {
   package init() {}
+  package let kind = "remove_label"
   package let defaults: JSONObject = ["label": -1, "replacement": 0]
 
   package func draw(
@@ -100,14 +95,56 @@ package struct RemoveLabelTransform: AugmentationTransform {
     let label = Int16(truncatingIfNeeded: Int(parameters.double("label")))
     let replacement = Int16(truncatingIfNeeded: Int(parameters.double("replacement")))
     sample.segmentation.elements.withUnsafeMutableBufferPointer { labels in
-      for i in labels.indices where labels[i] == label { labels[i] = replacement }
+      nnk_replace_label(labels.baseAddress, labels.count, label, replacement)
     }
+  }
+}
+
+/// Moves the second segmentation channel, a previous stage's prediction, into the image: one channel per label, 1 where
+/// it is.
+package struct MoveSegmentationTransform: AugmentationTransform {
+  package init() {}
+  package let kind = "move_seg_as_one_hot"
+  package let defaults: JSONObject = ["labels": []]
+
+  package func draw(
+    _ parameters: AugmentationParameters, in context: AugmentationContext, using random: inout RandomSource
+  ) -> JSON? { nil }
+
+  package func apply(
+    _ drawn: JSON?, _ parameters: AugmentationParameters, to sample: inout AugmentationSample
+  ) throws {
+    let labels = parameters.integers("labels").compactMap(Int16.init(exactly:))
+    let shape = sample.segmentation.shape
+    guard shape[0] == 2 else {
+      throw Diagnostic(
+        "there is no previous stage's prediction to move into the image",
+        at: "augmentation step \"\(AugmentationPipeline.Names.moveSegmentation)\"",
+        expected: "2 segmentation channels", found: "\(shape[0])",
+        remedy: "leave the step away unless the configuration is the second stage of a cascade")
+    }
+    let count = shape.dropFirst().reduce(1, *)
+    let previous = sample.segmentation.elements[count...]
+    let channels = [Float](unsafeUninitializedCapacity: labels.count * count) { target, initialized in
+      previous.withUnsafeBufferPointer { previous in
+        for (channel, label) in labels.enumerated() {
+          for i in 0..<count { target[channel &* count &+ i] = previous[i] == label ? 1 : 0 }
+        }
+      }
+      initialized = labels.count * count
+    }
+    sample.image = NDArray(
+      shape: [sample.image.shape[0] + labels.count] + shape.dropFirst(),
+      elements: sample.image.elements + channels)
+    sample.segmentation = NDArray(
+      shape: [1] + shape.dropFirst(), elements: Array(sample.segmentation.elements[..<count]))
   }
 }
 
 /// Turns the first segmentation channel into one 0/1 channel per region.
 package struct RegionsTransform: AugmentationTransform {
   package init() {}
+  package let kind = "regions"
   package let defaults: JSONObject = ["regions": []]
 
   package func draw(
@@ -137,6 +174,7 @@ package struct RegionsTransform: AugmentationTransform {
 /// Makes one target per supervision scale by taking the nearest voxel.
 package struct DeepSupervisionTransform: AugmentationTransform {
   package init() {}
+  package let kind = "deep_supervision"
   package let defaults: JSONObject = ["strides": []]
 
   package func draw(

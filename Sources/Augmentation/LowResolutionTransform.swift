@@ -8,6 +8,7 @@ package import Tensors
 /// Shrinks and enlarges some channels, by the same factor along every axis.
 package struct LowResolutionTransform: AugmentationTransform {
   package init() {}
+  package let kind = "low_resolution"
   package let defaults: JSONObject = [
     "probability": 0.25, "channel_probability": 0.5, "zoom_range": [0.5, 1], "ignored_axes": [],
   ]
@@ -17,11 +18,8 @@ package struct LowResolutionTransform: AugmentationTransform {
   ) -> JSON? {
     guard random.uniform() < parameters.double("probability") else { return nil }
     let range = parameters.range("zoom_range")
-    let zooms: [JSON] = (0..<context.channelCount).map { _ in
-      guard random.uniform() < parameters.double("channel_probability") else { return .null }
-      return .number(random.uniform(range.lower, range.upper))
-    }
-    return ["zooms": .array(zooms)]
+    let zooms = drawPerChannel(parameters, context, &random) { .number($0.uniform(range.lower, range.upper)) }
+    return ["zooms": zooms]
   }
 
   package func apply(

@@ -22,14 +22,14 @@ import Testing
     static let labelFraction = 2e-3
   }
 
-  static let cases: [Case] = {
+  static let cases: [Case] = ["reference-transforms", "reference-variants"].flatMap { name -> [Case] in
     let url = URL(filePath: #filePath).deletingLastPathComponent()
-      .appending(path: "Fixtures/reference-transforms.json")
+      .appending(path: "Fixtures/\(name).json")
     guard let fixture = try? JSON(contentsOf: url), let width = fixture["label_width"]?.integer else {
       return []
     }
     return (fixture["cases"]?.array ?? []).map { Case(json: $0, labelWidth: width) }
-  }()
+  }
 
   static func image(_ shape: [Int]) -> NDArray<Float> {
     let count = shape.reduce(1, *)
@@ -53,21 +53,18 @@ import Testing
     return result
   }
 
-  static func transform(_ step: String, _ patchSize: [Int]) -> any AugmentationTransform {
-    switch step {
-    case "spatial": SpatialTransform(patchSize: patchSize)
-    case "gaussian_blur": GaussianBlurTransform()
-    case "brightness": BrightnessTransform()
-    case "contrast": ContrastTransform()
-    case "low_resolution": LowResolutionTransform()
-    case "deep_supervision": DeepSupervisionTransform()
-    case "regions": RegionsTransform()
-    default: GammaTransform()
+  /// The image of a case: with channels of zeros and ones for some labels behind it, in a cascade.
+  static func input(_ example: Case, _ shape: [Int], _ labels: NDArray<Int16>) -> NDArray<Float> {
+    var result = image(shape)
+    for label in example.json["one_hot_labels"]?.integers ?? [] {
+      result.elements += labels.elements.map { Int($0) == label ? 1 : 0 }
+      result.shape[0] += 1
     }
+    return result
   }
 
   @Test("The fixture is complete")
-  func fixtureIsComplete() { #expect(Self.cases.count == 17) }
+  func fixtureIsComplete() { #expect(Self.cases.count == 17 + 44) }
 
   @Test("A transform with fixed parameters gives what the reference gives", arguments: cases)
   func matchesReference(_ example: Case) throws {
@@ -76,16 +73,18 @@ import Testing
     let patchSize = try #require(json["patch_size"]?.integers)
     let sourceShape = try #require(json["source_shape"]?.integers)
     var pipeline = try AugmentationPipeline(patchSize: patchSize)
-      .inserting(Self.transform(step, patchSize), named: step, after: nil)
+      .inserting(TransformLibrary.make(step, patchSize: patchSize), named: step, after: nil)
     try pipeline.set(step, try #require(json["parameters"]?.object))
     var draw = AugmentationDraw()
     if let drawn = json["draw"], !drawn.isNull { draw.steps[step] = drawn }
+    let labels = Self.labels([1] + sourceShape.dropFirst(), width: example.labelWidth)
     let sample = try pipeline.apply(
-      draw, image: Self.image(sourceShape),
-      segmentation: Self.labels([1] + sourceShape.dropFirst(), width: example.labelWidth))
+      draw, image: Self.input(example, sourceShape, labels), segmentation: labels)
     if let expected = json["image"]?.doubles {
-      #expect(sample.image.count == expected.count)
-      let difference = zip(sample.image.elements, expected).map { abs($0 - Float($1)) }.max() ?? 0
+      // Of a cascade's image the fixture has the channels of the previous stage alone.
+      let elements = sample.image.elements.suffix(expected.count)
+      #expect(sample.image.count == expected.count || json["one_hot_labels"] != nil)
+      let difference = zip(elements, expected).map { abs($0 - Float($1)) }.max() ?? 0
       #expect(difference <= Tolerance.intensity)
     }
     if let expected = json["segmentation"]?.integers {
