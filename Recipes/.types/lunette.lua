@@ -34,7 +34,7 @@ function lunette.plan(arguments) end
 function lunette.augmentation(arguments) end
 
 ---Makes a training procedure; every key left out has nnU-Net's value.
----@param arguments { name?: string, epochs?: integer, iterations?: integer, validation_iterations?: integer, initial_lr?: number, weight_decay?: number, optimizer?: "sgd"|"adam"|"adamw"|"adan", amsgrad?: boolean, lr_schedule?: "poly"|"cosine", warmup_epochs?: integer, momentum?: number, nesterov?: boolean, foreground_fraction?: number, deep_supervision?: boolean, mirror_axes?: (integer)[], clip_norm?: number, save_every?: integer, batch_dice?: boolean, loss?: lunette.loss, augmentation?: lunette.augmentation|function, schedule?: function, observe?: table }
+---@param arguments { name?: string, epochs?: integer, iterations?: integer, validation_iterations?: integer, initial_lr?: number, weight_decay?: number, optimizer?: "sgd"|"adam"|"adamw"|"adan", amsgrad?: boolean, lr_schedule?: "poly"|"cosine", warmup_epochs?: integer, momentum?: number, nesterov?: boolean, foreground_fraction?: number, oversampling?: "last"|"random"|"matched", deep_supervision?: boolean, mirror_axes?: (integer)[], clip_norm?: number, save_every?: integer, batch_dice?: boolean, benchmark?: boolean, data_loading?: boolean, loss?: lunette.loss, augmentation?: lunette.augmentation|function, schedule?: function, observe?: table }
 function lunette.trainer(arguments) end
 
 ---Trains one fold: preprocesses what is missing, resumes an unfinished run of the same settings, returns a finished one.
@@ -231,7 +231,7 @@ local draw = {}
 local trainer = {}
 
 ---Makes a new trainer with some keys replaced.
----@param arguments { name?: string, epochs?: integer, iterations?: integer, validation_iterations?: integer, initial_lr?: number, weight_decay?: number, optimizer?: "sgd"|"adam"|"adamw"|"adan", amsgrad?: boolean, lr_schedule?: "poly"|"cosine", warmup_epochs?: integer, momentum?: number, nesterov?: boolean, foreground_fraction?: number, deep_supervision?: boolean, mirror_axes?: (integer)[], clip_norm?: number, save_every?: integer, batch_dice?: boolean, loss?: lunette.loss, augmentation?: lunette.augmentation|function, schedule?: function, observe?: table }
+---@param arguments { name?: string, epochs?: integer, iterations?: integer, validation_iterations?: integer, initial_lr?: number, weight_decay?: number, optimizer?: "sgd"|"adam"|"adamw"|"adan", amsgrad?: boolean, lr_schedule?: "poly"|"cosine", warmup_epochs?: integer, momentum?: number, nesterov?: boolean, foreground_fraction?: number, oversampling?: "last"|"random"|"matched", deep_supervision?: boolean, mirror_axes?: (integer)[], clip_norm?: number, save_every?: integer, batch_dice?: boolean, benchmark?: boolean, data_loading?: boolean, loss?: lunette.loss, augmentation?: lunette.augmentation|function, schedule?: function, observe?: table }
 function trainer:derive(arguments) end
 
 ---One trained fold: its log, its folder, and what can be done with it.

@@ -114,10 +114,17 @@ private struct JSONParser {
     }
   }
 
+  private static func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
+
   mutating func parseNumber() throws(Diagnostic) -> JSON {
     var end = position
     while end < bytes.count, "+-.eE0123456789".utf8.contains(bytes[end]) { end += 1 }
     let text = String(decoding: bytes[position..<end], as: UTF8.self)
+    let digits = text.utf8.drop { $0 == UInt8(ascii: "-") }
+    if digits.count > 1, digits.first == UInt8(ascii: "0"), digits.dropFirst().first.map(Self.isDigit) == true
+    {
+      throw error("a number without leading zeros")
+    }
     if let integer = Int(text), !text.hasPrefix("+") {
       position = end
       return .integer(integer)

@@ -11,6 +11,12 @@ import Tensors
 import VolumeFormats
 import Volumes
 
+/// A later stage of a cascade: where its cases lie, and where predictions for it go.
+struct NextStage {
+  var predicted: PreviousStageStore
+  var preprocessed: PreprocessedStore
+}
+
 /// The networks of one or several folds with all that their predictions need.
 struct CasePredictor {
   let plans: Plans
@@ -19,6 +25,7 @@ struct CasePredictor {
   let fileEnding: String
   private let window: SlidingWindowPredictor
   private let keepsProbabilities: Bool
+  private let progress: any ProgressSink
 
   init(
     models: [LoadedModel], plans: Plans, configuration: PlannedConfiguration, dataset: DatasetDescription,
@@ -29,6 +36,7 @@ struct CasePredictor {
     labels = dataset.labels
     fileEnding = dataset.fileEnding
     keepsProbabilities = settings.keepsProbabilities
+    progress = pipeline.progress
     var window = SlidingWindowSettings(
       tileShape: configuration.patchSize, mirrorAxes: settings.usesMirroring ? models.first?.mirrorAxes : nil)
     window.stepFraction = settings.stepFraction
@@ -44,18 +52,29 @@ struct CasePredictor {
     var keepsProbabilities = false
   }
 
-  /// Predicts one case and writes `{identifier}{ending}`, with `{identifier}.npz` if probabilities are wanted.
+  /// Predicts one case and writes `{identifier}{ending}`, with `{identifier}.npz` if probabilities are wanted, and what
+  /// the next stages of a cascade take up.
   ///
   /// - Shape: image `[C, Z, Y, X]`, preprocessed
-  func predict(_ image: NDArray<Float>, _ properties: CaseProperties, identifier: String, to folder: URL)
-    throws
-  {
+  func predict(
+    _ image: NDArray<Float>, _ properties: CaseProperties, identifier: String, to folder: URL,
+    nextStages: [NextStage] = []
+  ) throws {
+    let handovers = try nextStages.compactMap {
+      try handover(of: identifier, properties, logitsShape: Array(image.shape.dropFirst()), to: $0)
+    }
     let space = PredictionSpace(properties: properties, plans: plans, configuration: configuration)
     let exporter = try LogitsExporter(
       space: space, labels: labels, logitsShape: Array(image.shape.dropFirst()),
       resampling: LogitsResampling(configuration.probabilityResampling, space: space),
       keepsProbabilities: keepsProbabilities)
-    try window.predictRows(of: image) { row, logits in try exporter.take(row: row, logits: logits) }
+    try window.predictRows(of: image) { row, logits in
+      try exporter.take(row: row, logits: logits)
+      for handover in handovers { try handover.exporter.take(row: row, logits: logits) }
+    }
+    for handover in handovers {
+      try handover.store.write(handover.exporter.finish().segmentation.voxels, identifier: identifier)
+    }
     let prediction = try exporter.finish()
     if let probabilities = prediction.probabilities {
       try probabilities.write(to: folder.appending(path: identifier + ".npz"))
@@ -65,6 +84,31 @@ struct CasePredictor {
     try writeLabels(
       prediction.segmentation, to: folder.appending(path: identifier + fileEnding),
       maximumLabel: labels.allLabels.max() ?? 0)
+  }
+
+  /// What resamples the logits of a case to the shape it has in the next stage; `nil`, with a remark, if it is not
+  /// preprocessed there.
+  ///
+  /// Both spacings are the present configuration's, so that the next stage's has no say in how a coarse axis is treated.
+  /// - Source: nnU-Net's validation.
+  private func handover(
+    of identifier: String, _ properties: CaseProperties, logitsShape: [Int], to next: NextStage
+  ) throws -> (exporter: LogitsExporter, store: PreviousStageStore)? {
+    guard FileManager.default.fileExists(atPath: next.preprocessed.url(of: identifier).path) else {
+      progress.note(
+        "\(identifier) is not preprocessed for the next stage (\(next.preprocessed.folder.path)); nothing is handed over"
+      )
+      return nil
+    }
+    let shape = try next.preprocessed.open(identifier).shape
+    let space = PredictionSpace(
+      shapeBeforeCropping: shape, boundingBox: BoundingBox(lower: [0, 0, 0], upper: shape),
+      fileSpacing: configuration.spacing, configurationSpacing: configuration.spacing,
+      transposeForward: [0, 1, 2], geometry: properties.geometry)
+    let exporter = try LogitsExporter(
+      space: space, labels: labels, logitsShape: logitsShape,
+      resampling: LogitsResampling(configuration.probabilityResampling, space: space))
+    return (exporter, next.predicted)
   }
 
   /// Whether the results of a case lie in `folder`.

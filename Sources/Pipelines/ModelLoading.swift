@@ -73,12 +73,14 @@ extension Pipeline {
     let backend = try CPUBackend()
     let spec = try ArchitectureSpec(configuration.architecture, source: plans.source)
     let network = makeNetwork(
-      spec, inputChannelCount: dataset.channelNames.count,
+      spec,
+      inputChannelCount: dataset.channelNames.count
+        + (configuration.previousStage == nil ? 0 : dataset.labels.foregroundLabels.count),
       outputChannelCount: dataset.labels.outputChannelCount, seed: 0,
       backend: backend)
     let axes: [Int]?
     if file.pathExtension == Checkpoint.fileExtension {
-      let checkpoint = try Checkpoint(contentsOf: file)
+      let checkpoint = try RunFolder(url: foldFolder).readCheckpoint(file)
       try network.load(checkpoint.weights, source: file.path)
       axes = checkpoint.state.mirrorAxes
     } else {

@@ -16,6 +16,12 @@ extension Pipeline {
   package func validate(
     _ run: TrainedRun, _ request: ValidationRequest = ValidationRequest()
   ) throws -> EvaluationSummary {
+    guard !run.isBenchmark else {
+      throw Diagnostic(
+        "a benchmark leaves no model to validate", at: run.folder.path,
+        expected: "a training with checkpoints",
+        found: "trainer \(run.request.trainer.name)", remedy: "train with another trainer (-tr)")
+    }
     let datasetFolder = try roots.preprocessedFolder(of: run.request.dataset)
     let description = try DatasetDescription(contentsOf: datasetFolder.appending(path: "dataset.json"))
     let configuration = try run.plans.configuration(named: run.request.configuration)
@@ -31,22 +37,36 @@ extension Pipeline {
       settings: settings,
       pipeline: self)
     let store = PreprocessedStore(datasetFolder: datasetFolder, configuration: configuration)
+    let nextStages = try configuration.nextStages.map {
+      NextStage(
+        predicted: PreviousStageStore(
+          modelFolder: run.folder.deletingLastPathComponent(), nextConfiguration: $0),
+        preprocessed: PreprocessedStore(
+          datasetFolder: datasetFolder, configuration: try run.plans.configuration(named: $0)))
+    }
     progress.begin(
       "validate \(run.request.configuration) \(run.request.fold.folderName)",
       total: run.split.validation.count)
     for (index, identifier) in run.split.validation.enumerated() {
       try cancellation.check()
+      run.journal.write("predicting \(identifier)")
       let preprocessed = try store.open(identifier)
+      var image = preprocessed.wholeImage()
+      if let previous = try run.previousStage?.open(identifier, shape: preprocessed.shape) {
+        image = image.appending(oneHot(previous.whole(), foreground: description.labels.foregroundLabels))
+      }
       try predictor.predict(
-        preprocessed.wholeImage(), preprocessed.properties, identifier: identifier, to: output)
+        image, preprocessed.properties, identifier: identifier, to: output, nextStages: nextStages)
       progress.update(completed: index + 1, detail: identifier)
     }
     progress.end()
-    return try evaluate(
+    let summary = try evaluate(
       EvaluationRequest(
         references: datasetFolder.appending(path: "gt_segmentations"), predictions: output,
         datasetJSON: datasetFolder.appending(path: "dataset.json"),
         plans: datasetFolder.appending(path: "\(run.plans.plansName).json"), allowsMissing: true))
+    run.journal.write("Validation complete", "Mean Validation Dice: \(summary.foregroundMean.dice)")
+    return summary
   }
 
   /// Predicts the cases of a folder with a trained configuration.
@@ -54,6 +74,7 @@ extension Pipeline {
     let folder = try modelFolder(dataset: request.dataset, named: request.modelFolderName)
     let (plans, description) = try readModel(at: folder)
     let configuration = try plans.configuration(named: request.configuration)
+    try requirePreviousStage(request, of: configuration)
     var cases = try findCases(
       in: input, fileEnding: description.fileEnding, reader: ImageReader(rawValue: plans.readerWriter))
     guard !cases.isEmpty else {
@@ -98,10 +119,33 @@ extension Pipeline {
         continue
       }
       let loaded = try readCase(testCase, channelCount: channelCount)
-      let arrays = try preprocessor.run(images: loaded.channels, label: nil)
-      try predictor.predict(arrays.data, arrays.properties, identifier: testCase.identifier, to: output)
+      var previous: Volume<Int16>?
+      if let folder = request.previousStage {
+        previous = try readLabels(folder.appending(path: testCase.identifier + predictor.fileEnding))
+      }
+      let arrays = try preprocessor.run(images: loaded.channels, label: previous)
+      try predictor.predict(
+        previous == nil ? arrays.data : arrays.dataWithPreviousStage(predictor.labels), arrays.properties,
+        identifier: testCase.identifier, to: output)
       progress.update(completed: index + 1, detail: testCase.identifier)
     }
+  }
+
+  /// Stops unless predictions of the first stage are given for the second of a cascade, and only for that.
+  private func requirePreviousStage(
+    _ request: PredictionRequest, of configuration: PlannedConfiguration
+  ) throws(Diagnostic) {
+    guard (request.previousStage == nil) != (configuration.previousStage == nil) else { return }
+    if let first = configuration.previousStage {
+      throw Diagnostic(
+        "\(configuration.name) needs what \(first) predicts of the same images",
+        expected: "-prev_stage_predictions FOLDER", found: "no such option",
+        remedy: "predict with -c \(first) into a folder first, and give that folder")
+    }
+    throw Diagnostic(
+      "\(configuration.name) takes no predictions of another stage", expected: "no -prev_stage_predictions",
+      found: request.previousStage?.path ?? "",
+      remedy: "leave it away, or predict with the cascade's configuration")
   }
 
   /// The plans and the dataset description that lie beside a model's folds.
@@ -147,7 +191,8 @@ extension PredictionRequest {
       "output_folder_or_list_of_truncated_output_files": .string(output.path),
       "save_probabilities": .bool(savesProbabilities), "overwrite": .bool(!keepsExisting),
       "num_processes_preprocessing": .integer(1), "num_processes_segmentation_export": .integer(1),
-      "folder_with_segs_from_prev_stage": .null, "num_parts": .integer(part.count),
+      "folder_with_segs_from_prev_stage": (previousStage?.path).map(JSON.string) ?? .null,
+      "num_parts": .integer(part.count),
       "part_id": .integer(part.index),
     ]
   }

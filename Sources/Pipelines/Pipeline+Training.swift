@@ -1,4 +1,5 @@
-// Training one fold: which data, which folder, which checkpoint to start from; then the trainer runs.
+// Training one fold: which checkpoint to start from, what is kept beside it; then the trainer runs. What is known before
+// is in TrainingPreparation.swift.
 
 import Archives
 import Backends
@@ -7,7 +8,7 @@ package import Figures
 package import Foundation
 import Networks
 package import Planning
-import Preprocessing
+package import Preprocessing
 import Reporting
 import Tensors
 package import Training
@@ -20,6 +21,12 @@ package struct TrainedRun: Sendable {
   package var folder: URL
   package var split: CrossValidationSplit
   package var log: TrainingLog
+  /// What a cascade's first stage predicted of the cases; `nil` for other configurations.
+  package var previousStage: PreviousStageStore?
+  /// Whether the training was only a measurement, which leaves no model.
+  package var isBenchmark = false
+  /// The text log of this launch.
+  var journal: RunJournal
 
   /// What every epoch so far came to.
   package var curve: TrainingCurve { log.curve }
@@ -48,8 +55,9 @@ extension Pipeline {
     try preparation.identity.check(folder: folder.url)
     let start = try checkpoint(in: folder, for: request)
     let startState = try start.map(Checkpoint.state)
+    let journal = RunJournal(folder: folder.url)
     if let startState, startState.epoch >= definition.settings.epochs, folder.isFinished {
-      return preparation.run(startState.log)
+      return preparation.run(startState.log, journal)
     }
     if request.start == .finished {
       throw Diagnostic(
@@ -64,10 +72,11 @@ extension Pipeline {
       fingerprint: preparation.fingerprint)
     try preparation.identity.write(to: folder.url)
 
-    let trainer = try makeTrainer(
-      request, definition, preparation, log: startState?.log ?? TrainingLog())
+    let records = RunRecords(
+      folder: folder, journal: journal, log: startState?.log ?? TrainingLog(), progress: progress)
+    let trainer = try makeTrainer(request, definition, preparation, records)
     if let start {
-      try trainer.restore(Checkpoint(contentsOf: start), source: start.path)
+      try trainer.restore(folder.readCheckpoint(start), source: start.path)
       progress.note(
         "going on from \(start.lastPathComponent), epoch \(min(trainer.log.epochs.count + 1, definition.settings.epochs))"
       )
@@ -76,115 +85,17 @@ extension Pipeline {
       try trainer.network.loadPretrained(weights, source: file.path)
       progress.note("starting from the weights of \(file.path), output heads excepted")
     }
+    try records.writeDebugInformation(of: trainer, preparation)
     do { try trainer.run() } catch {
-      if request.writesCheckpoints, !(error is TrainingDiverged) { progress.note(folder.stopNotice()) }
+      if trainer.task.writesCheckpoints, !(error is TrainingDiverged) { progress.note(folder.stopNotice()) }
+      if definition.settings.isBenchmark, !(error is Cancelled) {
+        try records.writeBenchmark(trainer.log, preparation, failure: "\(error)")
+      }
       throw error
     }
-    return preparation.run(trainer.log)
-  }
-
-  /// Everything about a training that is known before it starts.
-  private struct Preparation {
-    var request: TrainingRequest
-    var plans: Plans
-    var configuration: PlannedConfiguration
-    var description: DatasetDescription
-    var fingerprint: JSON
-    var split: CrossValidationSplit
-    var store: PreprocessedStore
-    var identity: RunIdentity
-    var folder: URL
-    var backend: any Backend
-    var precision: Precision
-
-    func run(_ log: TrainingLog) -> TrainedRun {
-      TrainedRun(request: request, plans: plans, folder: folder, split: split, log: log)
-    }
-  }
-
-  /// Says what the training will take, and stops if that is more than there is.
-  private func checkMemory(_ preparation: Preparation, _ settings: TrainerSettings) throws {
-    var workload = TrainingWorkload(
-      preparation.configuration, labels: preparation.description.labels,
-      channelCount: preparation.description.channelNames.count, precision: preparation.precision)
-    workload.usesDeepSupervision = settings.usesDeepSupervision
-    let cases = Set(preparation.split.training + preparation.split.validation)
-    workload.caseCount = cases.count
-    workload.mappedByteCount = cases.reduce(0) { sum, identifier in
-      let path = preparation.store.url(of: identifier).path
-      return sum + ((try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int) ?? 0)
-    }
-    try workload.require(
-      fitsInto: preparation.request.memoryCap ?? .ofMachine(),
-      canUseBFloat16: preparation.backend.supportedPrecisions.contains(.bfloat16))
-    progress.note("memory: \(try TrainingMemory(workload).summary)")
-  }
-
-  private func prepare(_ request: TrainingRequest, _ definition: TrainerDefinition) throws -> Preparation {
-    let datasetFolder = try roots.preprocessedFolder(of: request.dataset)
-    let plans = try readPlans(named: request.plans, of: request.dataset)
-    let configuration = try plans.configuration(named: request.configuration)
-    let description = try DatasetDescription(contentsOf: datasetFolder.appending(path: "dataset.json"))
-    let fingerprint = try JSON(contentsOf: datasetFolder.appending(path: DatasetFingerprint.fileName))
-    let store = PreprocessedStore(datasetFolder: datasetFolder, configuration: configuration)
-    let identifiers = store.identifiers()
-    guard !identifiers.isEmpty else {
-      throw Diagnostic(
-        "\(request.configuration) is not preprocessed", at: store.folder.path, expected: "preprocessed cases",
-        found: "none", remedy: "lunette preprocess -d \(request.dataset) -c \(request.configuration)")
-    }
-    let splits =
-      request.fold == .all
-      ? CrossValidationSplits(splits: [])
-      : try CrossValidationSplits.readOrCreate(in: datasetFolder, identifiers: identifiers)
-    let (split, notice): (CrossValidationSplit, String?)
-    do { (split, notice) = try splits.split(for: request.fold, identifiers: identifiers) } catch {
-      throw error.located(at: datasetFolder.appending(path: CrossValidationSplits.fileName).path)
-    }
-    if let notice { progress.note(notice) }
-    guard !split.training.isEmpty, !split.validation.isEmpty else {
-      throw Diagnostic(
-        "fold \(request.fold) has nothing to \(split.training.isEmpty ? "train on" : "validate on")",
-        at: datasetFolder.appending(path: CrossValidationSplits.fileName).path,
-        expected: "at least one case to train on and one to validate on",
-        found: "\(split.training.count) and \(split.validation.count) of \(identifiers.count) cases",
-        remedy: "write your own \(CrossValidationSplits.fileName), or train with fold `all`")
-    }
-    var definition = definition
-    let backend = try CPUBackend()
-    func identity(_ precision: Precision) -> RunIdentity {
-      RunIdentity(
-        plans: plans, configuration: configuration, fingerprint: fingerprint,
-        split: ["train": JSON(split.training), "val": JSON(split.validation)], definition: definition,
-        seed: request.seed, precision: precision)
-    }
-    var named = request
-    named.trainer.name = definition.settings.name + identity(.float32).folderSuffix
-    let folder = try modelFolder(dataset: request.dataset, named: named.modelFolderName)
-      .appending(path: request.fold.folderName)
-    let isAnew = request.start == .overwrite || request.start == .new
-    let known = isAnew ? nil : RunIdentity.precision(in: folder)
-    // A run that goes on has its weights: where they came from stays part of what it is.
-    definition.overrides[RunIdentity.pretrainedKey] =
-      try request.pretrainedWeights.map {
-        try ContentHash(Data(contentsOf: $0, options: .mappedIfSafe)).description
-      }
-      ?? (isAnew ? nil : RunIdentity.pretrainedWeights(in: folder))
-    let precision =
-      request.precision ?? known
-      ?? (backend.supportedPrecisions.contains(.bfloat16) ? .bfloat16 : .float32)
-    guard backend.supportedPrecisions.contains(precision) else {
-      throw Diagnostic(
-        "this machine cannot compute in \(precision.rawValue)", at: folder.path,
-        expected: backend.supportedPrecisions.map(\.rawValue).joined(separator: " or "),
-        found: backend.name,
-        remedy: "train with --precision float32 under another trainer name, or on a machine that can")
-    }
-    return Preparation(
-      request: named, plans: plans, configuration: configuration, description: description,
-      fingerprint: fingerprint,
-      split: split, store: store, identity: identity(precision), folder: folder, backend: backend,
-      precision: precision)
+    journal.write("Training done.")
+    if definition.settings.isBenchmark { try records.writeBenchmark(trainer.log, preparation) }
+    return preparation.run(trainer.log, journal)
   }
 
   /// The checkpoint to start from, by the request and by what is there.
@@ -206,46 +117,36 @@ extension Pipeline {
   }
 
   private func makeTrainer(
-    _ request: TrainingRequest, _ definition: TrainerDefinition, _ preparation: Preparation,
-    log: TrainingLog
+    _ request: TrainingRequest, _ definition: TrainerDefinition, _ preparation: TrainingPreparation,
+    _ records: RunRecords
   ) throws -> Trainer {
     let backend = preparation.backend
     progress.note(
       "training \(preparation.request.modelFolderName), fold \(request.fold): \(preparation.split.training.count) cases, "
         + "\(preparation.split.validation.count) held out, seed \(request.seed), precision \(preparation.precision.rawValue), \(backend.name)"
     )
+    func source(_ identifiers: [String]) -> PreprocessedPatchSource {
+      PreprocessedPatchSource(
+        preparation.store, identifiers: identifiers, previousStage: preparation.previousStage)
+    }
     var task = TrainingTask(
       plans: preparation.plans, configuration: preparation.configuration,
       labels: preparation.description.labels,
       dataset: preparation.description.json, channelCount: preparation.description.channelNames.count,
-      fold: request.fold,
-      training: PreprocessedPatchSource(preparation.store, identifiers: preparation.split.training),
-      validation: PreprocessedPatchSource(preparation.store, identifiers: preparation.split.validation),
+      fold: request.fold, training: source(preparation.split.training),
+      validation: source(preparation.split.validation),
       folder: preparation.folder, seed: Int(truncatingIfNeeded: request.seed))
     task.precision = preparation.precision
-    task.writesCheckpoints = request.writesCheckpoints
-    let folder = RunFolder(url: preparation.folder)
-    let logName =
-      "training_log_\(Date().formatted(.verbatim(Self.logStamp, timeZone: .current, calendar: .current))).txt"
+    task.writesCheckpoints = request.writesCheckpoints && !definition.settings.isBenchmark
+    if let interval = request.saveInterval { task.saveInterval = interval }
     var hooks = definition.hooks
     let observer = hooks.epochEnd
-    var log = log
-    hooks.epochEnd = { [progress] summary in
-      log = log.adding(summary)
-      folder.appendToLog("\(summary)", named: logName)
-      do {
-        try drawTrainingCurve(
-          log.curve, title: folder.modelFolder.lastPathComponent,
-          to: folder.url.appending(path: "progress.png"))
-      } catch { progress.note("the training curve could not be drawn: \(error)") }
+    hooks.epochEnd = { summary in
+      try records.add(summary)
       try observer?(summary)
     }
     return try Trainer(
       task, settings: definition.settings, hooks: hooks, backend: backend, progress: progress,
       cancellation: cancellation)
   }
-
-  /// nnU-Net's stamp: year, month and day unpadded, hours, minutes and seconds with two digits.
-  private static let logStamp: Date.FormatString =
-    "\(year: .defaultDigits)_\(month: .defaultDigits)_\(day: .defaultDigits)_\(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased))_\(minute: .twoDigits)_\(second: .twoDigits)"
 }

@@ -92,6 +92,11 @@ package struct TrainingRequest: Sendable, Equatable {
   package var pretrainedWeights: URL?
   /// The most memory that the training may be predicted to need; if nil what the machine has available.
   package var memoryCap: MemoryCap?
+  /// The longest time between two writes of `checkpoint_latest`; five minutes if nil.
+  package var saveInterval: Duration?
+
+  /// The plans of a request that names none.
+  package static let defaultPlans = "nnUNetPlans"
 
   package init(
     dataset: String, configuration: String, fold: Fold, trainer: TrainerReference = TrainerReference(),
@@ -162,6 +167,8 @@ package struct PredictionRequest: Sendable {
   package var savesProbabilities = false
   /// How activations are stored.
   package var precision = Precision.float32
+  /// What the first stage predicted of the same cases; needed for the second stage of a cascade, and only there.
+  package var previousStage: URL?
   /// Leaves predictions alone that are there.
   package var keepsExisting = false
   /// Which share of the cases to take: number `index` of `count`.

@@ -14,14 +14,41 @@ struct RunFolder {
   /// The checkpoint that has come furthest, if there is any.
   func furthestCheckpoint() throws -> URL? {
     var best: (url: URL, progress: (Int, Int))?
-    for kind in Trainer.CheckpointKind.allCases {
-      let candidate = url.appending(path: "checkpoint_\(kind.rawValue).\(Checkpoint.fileExtension)")
-      guard FileManager.default.fileExists(atPath: candidate.path) else { continue }
-      let state = try Checkpoint.state(of: candidate)
+    for candidate in checkpoints() {
+      let state: Checkpoint.State
+      do { state = try Checkpoint.state(of: candidate) } catch { throw offering(others: candidate, error) }
       let progress = (state.epoch, state.losses.count)
       if best.map({ progress > $0.progress }) ?? true { best = (candidate, progress) }
     }
     return best?.url
+  }
+
+  /// Reads a checkpoint of this folder.
+  ///
+  /// - Throws: if it is damaged, with the checkpoints that could be used in its place.
+  func readCheckpoint(_ file: URL) throws(Diagnostic) -> Checkpoint {
+    do { return try Checkpoint(contentsOf: file) } catch { throw offering(others: file, error) }
+  }
+
+  private func checkpoints() -> [URL] {
+    Trainer.CheckpointKind.allCases
+      .map { url.appending(path: "checkpoint_\($0.rawValue).\(Checkpoint.fileExtension)") }
+      .filter { FileManager.default.fileExists(atPath: $0.path) }
+  }
+
+  /// An error about a file with the way on: the other checkpoints that are whole.
+  private func offering(others damaged: URL, _ error: Diagnostic) -> Diagnostic {
+    let others = checkpoints().filter { $0 != damaged }.compactMap { file -> String? in
+      guard let state = try? Checkpoint(contentsOf: file).state else { return nil }
+      return "\(file.lastPathComponent), with \(state.epoch) of \(state.settings.epochs) epochs"
+    }
+    var error = error
+    error.remedy =
+      others.isEmpty
+      ? "no other checkpoint of this fold is whole: copy the file again from where it comes, or train anew with --overwrite"
+      : "move the file away (mv \(damaged.lastPathComponent) damaged) and go on with --c from "
+        + others.joined(separator: ", or ")
+    return error
   }
 
   /// Whether the last checkpoint of a training lies here.
@@ -91,20 +118,6 @@ struct RunFolder {
         }
       }
       try json.write(to: file, sortedKeys: isSorted)
-    }
-  }
-
-  /// Appends a line to the log of this launch.
-  func appendToLog(_ line: String, named name: String) {
-    let file = url.appending(path: name)
-    let stamp = Date().formatted(.iso8601)
-    let data = Data("\(stamp): \(line)\n".utf8)
-    if let handle = try? FileHandle(forWritingTo: file) {
-      _ = try? handle.seekToEnd()
-      try? handle.write(contentsOf: data)
-      try? handle.close()
-    } else {
-      try? data.write(to: file)
     }
   }
 }

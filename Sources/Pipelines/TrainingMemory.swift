@@ -172,9 +172,13 @@ private struct BatchMemory {
       targetCount += zip(patch, scale).map { $0 / $1 }.reduce(1, *)
     }
     let imageByteCount = workload.channelCount * MemoryLayout<Float>.stride
+    let previous = configuration.previousStage == nil ? 0 : labels.foregroundLabels.count
     let sample =
-      patch.reduce(1, *) * imageByteCount + targetCount * mapCount * MemoryLayout<Int16>.stride
-    let enlarged = pipeline.initialPatchSize.reduce(1, *) * (imageByteCount + MemoryLayout<Int16>.stride)
+      patch.reduce(1, *) * (imageByteCount + previous * MemoryLayout<Float>.stride) + targetCount * mapCount
+      * MemoryLayout<Int16>.stride
+    let enlarged =
+      pipeline.initialPatchSize.reduce(1, *)
+      * (imageByteCount + (previous == 0 ? 1 : 2) * MemoryLayout<Int16>.stride)
     let batches =
       configuration.batchSize * (TrainingMemory.queuedBatchCount + 2 * TrainingMemory.unfinishedBatchCount)
     let working = TrainingMemory.copiesInAugmentation * Double(enlarged * TrainingMemory.unfinishedBatchCount)

@@ -69,6 +69,11 @@ package struct PreviousStageStore: Sendable {
 package struct PreviousStageCase: Sendable {
   fileprivate let tensor: MappedTensor
 
+  /// All labels, `[Z, Y, X]`.
+  package func whole() -> NDArray<Int16> {
+    read(box: BoundingBox(lower: [0, 0, 0], upper: tensor.shape))
+  }
+
   /// The labels inside a box, which may reach beyond the case.
   ///
   /// - Shape: `box.shape`
@@ -93,14 +98,20 @@ package func oneHot(_ labels: NDArray<Int16>, foreground: [Int]) -> NDArray<Floa
   return NDArray(shape: [foreground.count] + labels.shape, elements: elements)
 }
 
+extension NDArray<Float> {
+  /// The channels of this array and then those of another of the same extents.
+  package func appending(_ channels: NDArray<Float>) -> NDArray<Float> {
+    precondition(shape.dropFirst() == channels.shape.dropFirst(), "\(shape) and \(channels.shape) differ")
+    return NDArray(
+      shape: [shape[0] + channels.shape[0]] + shape.dropFirst(), elements: elements + channels.elements)
+  }
+}
+
 extension PreprocessedArrays {
   /// The image with the segmentation, a previous stage's prediction, appended as one channel per foreground label.
   ///
   /// - Source: nnU-Net's inference with a cascade.
   package func dataWithPreviousStage(_ labels: LabelScheme) -> NDArray<Float> {
-    let previous = oneHot(segmentation, foreground: labels.foregroundLabels)
-    return NDArray(
-      shape: [data.shape[0] + previous.shape[0]] + segmentation.shape,
-      elements: data.elements + previous.elements)
+    data.appending(oneHot(segmentation, foreground: labels.foregroundLabels))
   }
 }

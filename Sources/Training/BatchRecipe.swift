@@ -77,7 +77,10 @@ package struct BatchRecipe: Sendable {
     let needed = needed(of: box, for: draw)
     let extents = Array(needed.shape.suffix(pipeline.patchSize.count))
     let image = try patchCase.readImage(in: needed).reshaped([patchCase.channelCount] + extents)
-    let segmentation = try patchCase.readSegmentation(in: needed).reshaped([1] + extents)
+    var segmentation = try patchCase.readSegmentation(in: needed).reshaped([1] + extents)
+    if let previous = try patchCase.readPreviousStage(in: needed) {
+      segmentation = NDArray(shape: [2] + extents, elements: segmentation.elements + previous.elements)
+    }
     let sample = try pipeline.apply(draw, image: image, segmentation: segmentation)
     let origin = TrainingBatch.Origin(
       identifier: identifier, box: box, isForcedForeground: isForced, draw: draw)

@@ -1,4 +1,5 @@
-// Lunette's own checkpoint: one safetensors file with weights, running directions and, as JSON, everything else.
+// Lunette's own checkpoint: one safetensors file with weights, running directions and, as JSON, everything else; a hash of
+// all of it tells damage.
 
 package import Archives
 package import Foundation
@@ -7,11 +8,12 @@ package import Tensors
 
 /// The state of a training between two iterations, and what is needed to predict with it.
 package struct Checkpoint {
-  /// The version of the JSON part.
-  package static let formatVersion = 1
+  /// The version of the JSON part; from 2 on there is a checksum.
+  package static let formatVersion = 2
   /// The ending of checkpoint files.
   package static let fileExtension = "safetensors"
   private static let metadataKey = "lunette"
+  private static let checksumKey = "checksum"
 
   package var weights: [String: NDArray<Float>]
   /// The optimizer's state by slot, such as `momentum`, and parameter name; empty where it was left out.
@@ -53,14 +55,48 @@ package struct Checkpoint {
 
   /// Writes the file at once or not at all.
   package func write(to url: URL) throws(Diagnostic) {
-    var entries = weights.sorted { $0.key < $1.key }.map { SafetensorsEntry($0.key, $0.value) }
-    for (slot, tensors) in optimizer.sorted(by: { $0.key < $1.key }) {
-      entries += tensors.sorted { $0.key < $1.key }.map { SafetensorsEntry("\(slot)/\($0.key)", $0.value) }
+    var tensors = weights.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    for (slot, values) in optimizer.sorted(by: { $0.key < $1.key }) {
+      tensors += values.sorted { $0.key < $1.key }.map { ("\(slot)/\($0.key)", $0.value) }
     }
-    try SafetensorsFile.write(entries, metadata: [(Self.metadataKey, state.json.text(indent: nil))], to: url)
+    let text = state.json.text(indent: nil)
+    let parts = tensors.map { name, values in
+      values.elements.withUnsafeBytes { Part(name: name, shape: values.shape, hash: ContentHash(bytes: $0)) }
+    }
+    try SafetensorsFile.write(
+      tensors.map { SafetensorsEntry($0.0, $0.1) },
+      metadata: [(Self.metadataKey, text), (Self.checksumKey, Self.checksum(of: text, parts))], to: url)
   }
 
-  /// Reads a file; weights are copied into memory.
+  /// What the checksum covers of a tensor.
+  private struct Part {
+    var name: String
+    var shape: [Int]
+    var hash: ContentHash
+  }
+
+  /// The hash over the JSON part and over every tensor's name, shape and bytes.
+  private static func checksum(of text: String, _ parts: [Part]) -> String {
+    let lines = parts.sorted { $0.name < $1.name }.map { "\($0.name) \($0.shape) \($0.hash)\n" }
+    return ContentHash(Data((text + "\n" + lines.joined()).utf8)).description
+  }
+
+  /// Stops unless the file is what was written, bit for bit.
+  private static func verify(_ file: SafetensorsFile, _ text: String, format: Int) throws(Diagnostic) {
+    let stored = file.metadata[checksumKey]
+    if stored == nil, format < 2 { return }
+    let parts = file.tensors.map { tensor in
+      Part(name: tensor.name, shape: tensor.shape, hash: tensor.withBytes { ContentHash(bytes: $0) })
+    }
+    let found = checksum(of: text, parts)
+    guard stored != found else { return }
+    throw Diagnostic(
+      "the checkpoint is damaged: its content is not what was written", at: file.path,
+      expected: "the checksum \(stored.map { "\($0.prefix(12))..." } ?? "that this format has")",
+      found: "\(found.prefix(12))...", remedy: "use another checkpoint of the fold, or copy the file again")
+  }
+
+  /// Reads a file and checks that nothing in it has changed; weights are copied into memory.
   package init(contentsOf url: URL) throws(Diagnostic) {
     let file = try SafetensorsFile.open(url)
     guard let text = file.metadata[Self.metadataKey] else {
@@ -70,7 +106,9 @@ package struct Checkpoint {
         found: file.metadata.isEmpty ? "no metadata" : file.metadata.keys.sorted().joined(separator: ", "),
         remedy: "give a checkpoint_*.safetensors from a fold's folder")
     }
-    state = try State(json: JSON(parsing: text, source: url.path), source: url.path)
+    let json = try JSON(parsing: text, source: url.path)
+    try Self.verify(file, text, format: json["format"]?.integer ?? Self.formatVersion)
+    state = try State(json: json, source: url.path)
     weights = [:]
     optimizer = [:]
     for tensor in file.tensors {
@@ -84,7 +122,7 @@ package struct Checkpoint {
     }
   }
 
-  /// The state of a file without its tensors.
+  /// The state of a file without its tensors; nothing is checked against the checksum.
   package static func state(of url: URL) throws(Diagnostic) -> State {
     let file = try SafetensorsFile.open(url)
     return try State(

@@ -37,8 +37,42 @@ package struct PatchSampler: Sendable {
   /// Whether a sample, counted from 0, has to contain foreground.
   package func isForced(sample: Int, using random: inout RandomSource) -> Bool {
     if forcesByChance { return random.uniform() < foregroundFraction }
-    let firstForced = (Double(batchSize) * (1 - foregroundFraction)).rounded(.toNearestOrEven)
-    return sample >= Int(firstForced)
+    return sample >= firstForcedSample
+  }
+
+  /// The first of the last samples of a batch, which are forced.
+  private var firstForcedSample: Int {
+    Int((Double(batchSize) * (1 - foregroundFraction)).rounded(.toNearestOrEven))
+  }
+
+  /// The share of a batch that the rule of the last samples forces: one half at a batch of two.
+  package var forcedShare: Double { Double(batchSize - firstForcedSample) / Double(batchSize) }
+
+  /// The samplers of several devices that share a batch: how many samples each takes, and what fraction of them is
+  /// forced.
+  ///
+  /// - Source: nnU-Net's distributed training.
+  package func shares(deviceCount: Int) -> [PatchSampler] {
+    precondition(deviceCount >= 1 && deviceCount <= batchSize, "every device needs a sample")
+    let limit = 1 - foregroundFraction
+    var first = 0
+    return (0..<deviceCount).map { device in
+      let base = batchSize / deviceCount
+      var share = self
+      share.batchSize = base + (base * deviceCount + device < batchSize ? 1 : 0)
+      let last = first + share.batchSize
+      defer { first = last }
+      guard !forcesByChance else { return share }
+      if Double(last) / Double(batchSize) < limit {
+        share.foregroundFraction = 0
+      } else if Double(first) / Double(batchSize) > limit {
+        share.foregroundFraction = 1
+      } else {
+        let forced = last - min(last, max(first, firstForcedSample))
+        share.foregroundFraction = Double(forced) / Double(share.batchSize)
+      }
+      return share
+    }
   }
 
   /// The first and last start of a randomly placed box along each axis.

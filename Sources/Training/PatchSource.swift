@@ -22,6 +22,13 @@ package protocol PatchCase: Sendable {
   func readImage(in box: BoundingBox) throws -> NDArray<Float>
   /// Reads `[Z, Y, X]`; -1 where the box leaves the image.
   func readSegmentation(in box: BoundingBox) throws -> NDArray<Int16>
+  /// Reads what a cascade's previous stage predicted, `[Z, Y, X]`, -1 where the box leaves the image; `nil` without a
+  /// previous stage.
+  func readPreviousStage(in box: BoundingBox) throws -> NDArray<Int16>?
+}
+
+extension PatchCase {
+  package func readPreviousStage(in box: BoundingBox) -> NDArray<Int16>? { nil }
 }
 
 /// Voxels of one class or region.

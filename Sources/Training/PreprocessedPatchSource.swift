@@ -9,17 +9,25 @@ import Volumes
 package final class PreprocessedPatchSource: PatchSource {
   package let identifiers: [String]
   private let store: PreprocessedStore
+  private let previousStage: PreviousStageStore?
   private let opened = Mutex(OpenedCases())
 
   /// Takes the cases of a fold; they are opened when first drawn.
-  package init(_ store: PreprocessedStore, identifiers: [String]) {
+  ///
+  /// `previousStage` holds what a cascade's first stage predicted of each of them.
+  package init(
+    _ store: PreprocessedStore, identifiers: [String], previousStage: PreviousStageStore? = nil
+  ) {
     self.store = store
+    self.previousStage = previousStage
     self.identifiers = identifiers.sorted()
   }
 
   package func open(_ identifier: String) throws -> any PatchCase {
     if let known = opened.withLock({ $0.cases[identifier] }) { return known }
-    let fresh = OpenedCase(try store.open(identifier))
+    let preprocessed = try store.open(identifier)
+    let fresh = OpenedCase(
+      preprocessed, previousStage: try previousStage?.open(identifier, shape: preprocessed.shape))
     opened.withLock { $0.add(fresh, as: identifier) }
     return fresh
   }
@@ -47,10 +55,12 @@ private struct OpenedCases {
 /// A mapped case with its candidates sorted out once.
 private struct OpenedCase: PatchCase {
   let preprocessed: PreprocessedCase
+  let previousStage: PreviousStageCase?
   let foregroundCandidates: [ForegroundCandidates]
 
-  init(_ preprocessed: PreprocessedCase) {
+  init(_ preprocessed: PreprocessedCase, previousStage: PreviousStageCase?) {
     self.preprocessed = preprocessed
+    self.previousStage = previousStage
     let locations = preprocessed.foregroundLocations
     foregroundCandidates = locations.keys.map {
       ForegroundCandidates(coversAllAnnotated: $0 == .annotated, voxels: locations[$0])
@@ -62,4 +72,5 @@ private struct OpenedCase: PatchCase {
   var channelCount: Int { preprocessed.channelCount }
   func readImage(in box: BoundingBox) -> NDArray<Float> { preprocessed.readImage(box: box) }
   func readSegmentation(in box: BoundingBox) -> NDArray<Int16> { preprocessed.readSegmentation(box: box) }
+  func readPreviousStage(in box: BoundingBox) -> NDArray<Int16>? { previousStage?.read(box: box, fill: -1) }
 }

@@ -1,11 +1,12 @@
-// nnU-Net's training procedure: epochs of training and validation iterations, pseudo-Dice, checkpoints, resume.
-// Which patches come next is decided by BatchRecipe, what a step computes by Networks.
+// nnU-Net's training procedure: epochs of training and validation iterations, pseudo-Dice.
+// Which patches come next is decided by BatchRecipe, what a step computes by Networks; what is written and read again is
+// in Trainer+Checkpoints.swift.
 
 import Archives
-import Augmentation
+package import Augmentation
 package import Backends
 import Datasets
-package import Foundation
+import Foundation
 package import Networks
 import Planning
 package import Reporting
@@ -18,22 +19,23 @@ package final class Trainer {
   package let task: TrainingTask
   package let settings: TrainerSettings
   package let network: any SegmentationNetwork
-  package private(set) var log = TrainingLog()
-  private let hooks: TrainerHooks
-  private let optimizer: Optimizer
+  package internal(set) var log = TrainingLog()
+  let hooks: TrainerHooks
+  let optimizer: Optimizer
   private let loss: DeepSupervisionLoss
   private let progress: any ProgressSink
   private let cancellation: CancellationFlag
-  private var epoch = 0
+  /// The epoch that runs or comes next.
+  var epoch = 0
   /// Losses of the running epoch's training iterations.
-  private var losses: [Double] = []
-  private var bestDice: Double?
-  private var lastSave = ContinuousClock.now
-  /// How long the batches of the running epoch have kept the step waiting.
-  private var waitingTime = Duration.zero
-
-  /// The longest time between two writes of `checkpoint_latest`, whatever the settings say.
-  private static let longestUnsavedTime = Duration.seconds(300)
+  var losses: [Double] = []
+  var bestDice: Double?
+  var lastSave = ContinuousClock.now
+  /// Where the time of the running epoch has gone.
+  private var performance = EpochPerformance()
+  /// Iterations of this launch, training and validation, that are done.
+  private var completedIterationCount = 0
+  private let supervisionStrides: [[Int]]?
 
   /// Builds the network and everything around it.
   package init(
@@ -48,9 +50,8 @@ package final class Trainer {
     self.cancellation = cancellation
     let spec = try ArchitectureSpec(task.configuration.architecture, source: task.plans.source)
     network = makeNetwork(
-      spec, inputChannelCount: task.channelCount, outputChannelCount: task.labels.outputChannelCount,
-      seed: task.seed,
-      backend: backend)
+      spec, inputChannelCount: task.channelCount + (task.previousStageLabels?.count ?? 0),
+      outputChannelCount: task.labels.outputChannelCount, seed: task.seed, backend: backend)
     optimizer = Optimizer(
       settings.optimizerRule, parameters: network.parameters, backend: backend,
       learningRate: settings.initialLearningRate, weightDecay: settings.weightDecay)
@@ -67,9 +68,10 @@ package final class Trainer {
     }
   }
 
-  private let supervisionStrides: [[Int]]?
-
   private var dimensionCount: Int { task.configuration.patchSize.count }
+
+  /// The loss in words.
+  package var lossDescription: String { "\(loss)" }
 
   /// Axes that training mirrors along, and prediction may.
   package var mirrorAxes: [Int] { settings.mirrorAxes ?? Array(0..<dimensionCount) }
@@ -85,17 +87,14 @@ package final class Trainer {
   package func run() throws {
     // A run that ended between its last epoch and its last checkpoint lacks only the latter.
     guard !isFinished else { return try finish() }
-    let recipes = try makeRecipes()
-    let training = BatchLoader(
-      recipes.training, iterationsPerEpoch: settings.iterations, startingAt: epoch, iteration: losses.count,
-      cancellation: cancellation)
-    let validation = BatchLoader(
-      recipes.validation, iterationsPerEpoch: settings.validationIterations, startingAt: epoch, queueDepth: 2,
-      cancellation: cancellation)
+    let (training, validation) = try makeBatches()
     defer {
       training.stop()
       validation.stop()
     }
+    completedIterationCount = 0
+    progress.begin("training", total: remainingIterationCount)
+    defer { progress.end() }
     do {
       while !isFinished { try runEpoch(training, validation) }
     } catch {
@@ -106,52 +105,63 @@ package final class Trainer {
     try finish()
   }
 
-  private func finish() throws {
-    try save(.final)
-    if task.writesCheckpoints { try? FileManager.default.removeItem(at: url(of: .latest)) }
+  /// Iterations to the end of the training, validation included.
+  private var remainingIterationCount: Int {
+    (settings.epochs - epoch) * (settings.iterations + settings.validationIterations) - losses.count
   }
 
-  private func runEpoch(_ training: BatchLoader, _ validation: BatchLoader) throws {
+  private func tick(_ detail: String) {
+    completedIterationCount += 1
+    progress.update(
+      completed: completedIterationCount, detail: "epoch \(epoch + 1)/\(settings.epochs), \(detail)")
+  }
+
+  private func runEpoch(_ training: any BatchSequence, _ validation: any BatchSequence) throws {
     let start = Date().timeIntervalSince1970
     let rate = try hooks.schedule?(epoch) ?? settings.learningRate(epoch: epoch)
     optimizer.learningRate = rate
     if losses.isEmpty { try hooks.epochStart?(epoch) }
-    waitingTime = .zero
-    progress.begin(
-      "epoch \(epoch + 1)/\(settings.epochs)", total: settings.iterations + settings.validationIterations)
-    defer { progress.end() }
+    performance = EpochPerformance()
     while losses.count < settings.iterations {
       try cancellation.check()
-      let value = try step(next(training))
+      let batch = try timed(\.waitingSeconds) { try training.next() }
+      let value = try timed(\.stepSeconds) { try step(batch) }
+      performance.stepCount += 1
       losses.append(value)
-      progress.update(completed: losses.count, detail: "loss \(rounded(value, 3))")
+      tick("\(losses.count)/\(settings.iterations), loss \(rounded(value, 3))")
       try hooks.iterationEnd?(epoch, losses.count - 1, value)
-      if ContinuousClock.now - lastSave > Self.longestUnsavedTime { try save(.latest) }
+      if ContinuousClock.now - lastSave > task.saveInterval { try save(.latest) }
     }
     var confusion = PseudoDice(
       classCount: task.labels.outputChannelCount, skipsFirst: !task.labels.hasRegions)
     var validationLosses: [Double] = []
-    for i in 0..<settings.validationIterations {
+    for _ in 0..<settings.validationIterations {
       try cancellation.check()
-      validationLosses.append(try validate(validation.next(), &confusion))
-      progress.update(completed: settings.iterations + i + 1, detail: "validation")
+      validationLosses.append(
+        try timed(\.validationSeconds) { try validate(validation.next(), &confusion) })
+      tick("validation")
     }
-    let summary = log.append(
+    performance.peakMemoryByteCount = peakMemoryByteCount()
+    var summary = log.append(
       trainingLoss: mean(losses), validationLoss: mean(validationLosses), dicePerClass: confusion.dice,
       learningRate: rate, start: start, end: Date().timeIntervalSince1970)
     losses = []
     epoch += 1
+    // The first epoch always counts as the best so far, even if no class occurred.
+    summary.isBest = bestDice.map { summary.movingAverageDice > $0 } ?? true
     try saveAfterEpoch(summary)
-    let waiting = waitingTime / .seconds(1) / max(summary.duration, 1e-9)
-    progress.note(
-      Self.line(summary, of: settings.epochs) + ", waited for data \(rounded(100 * waiting, 1)) %")
+    summary.performance = performance
+    progress.note(Self.line(summary, of: settings.epochs))
     try hooks.epochEnd?(summary)
   }
 
-  private func next(_ loader: BatchLoader) throws -> TrainingBatch {
+  /// Does work and adds its time to a figure of the epoch.
+  private func timed<T>(
+    _ figure: WritableKeyPath<EpochPerformance, Double>, _ work: () throws -> T
+  ) rethrows -> T {
     let start = ContinuousClock.now
-    defer { waitingTime += ContinuousClock.now - start }
-    return try loader.next()
+    defer { performance[keyPath: figure] += (ContinuousClock.now - start) / .seconds(1) }
+    return try work()
   }
 
   private func step(_ batch: TrainingBatch) throws -> Double {
@@ -191,77 +201,61 @@ package final class Trainer {
     }
   }
 
-  private func makeRecipes() throws -> (training: BatchRecipe, validation: BatchRecipe) {
-    let configuration = task.configuration
+  /// The batches of training and validation, from where the state stands.
+  private func makeBatches() throws -> (training: any BatchSequence, validation: any BatchSequence) {
+    if !settings.loadsData {
+      let batch = try RepeatedBatch(
+        task, pipeline: validationPipeline(), inputChannelCount: task.channelCount)
+      return (batch, batch)
+    }
+    let training = try trainingRecipe()
+    let validation = try recipe(.validation, task.validation, validationPipeline())
+    return (
+      BatchLoader(
+        training, iterationsPerEpoch: settings.iterations, startingAt: epoch, iteration: losses.count,
+        cancellation: cancellation),
+      BatchLoader(
+        validation, iterationsPerEpoch: settings.validationIterations, startingAt: epoch, queueDepth: 2,
+        cancellation: cancellation)
+    )
+  }
+
+  /// What is in training batches.
+  package func trainingRecipe() throws -> BatchRecipe {
+    try recipe(.training, task.training, trainingPipeline())
+  }
+
+  private func recipe(
+    _ stream: BatchRecipe.Stream, _ source: any PatchSource, _ pipeline: AugmentationPipeline
+  ) throws -> BatchRecipe {
+    var recipe = try BatchRecipe(
+      stream, from: source, pipeline: pipeline, batchSize: task.configuration.batchSize,
+      hasIgnoreLabel: task.labels.ignoreLabel != nil, seed: task.seed)
+    recipe.sampler.foregroundFraction = settings.foregroundFraction
+    switch settings.oversampling {
+    case .last: break
+    case .random: recipe.sampler.forcesByChance = true
+    case .matched:
+      recipe.sampler.foregroundFraction = recipe.sampler.forcedShare
+      recipe.sampler.forcesByChance = true
+    }
+    return recipe
+  }
+
+  /// What training batches go through.
+  package func trainingPipeline() throws -> AugmentationPipeline {
     let standard = AugmentationPipeline.standard(
-      patchSize: configuration.patchSize, mirrorAxes: mirrorAxes,
-      usesMaskForNormalization: configuration.usesMaskForNormalization, regions: task.regionLists,
-      supervisionStrides: supervisionStrides)
-    let pipeline = try hooks.augmentation?(standard) ?? standard
-    func recipe(_ stream: BatchRecipe.Stream, _ source: any PatchSource, _ pipeline: AugmentationPipeline)
-      throws
-      -> BatchRecipe
-    {
-      var recipe = try BatchRecipe(
-        stream, from: source, pipeline: pipeline, batchSize: configuration.batchSize,
-        hasIgnoreLabel: task.labels.ignoreLabel != nil, seed: task.seed)
-      recipe.sampler.foregroundFraction = settings.foregroundFraction
-      return recipe
-    }
-    let plain = AugmentationPipeline.validation(
-      patchSize: configuration.patchSize, regions: task.regionLists, supervisionStrides: supervisionStrides)
-    return (try recipe(.training, task.training, pipeline), try recipe(.validation, task.validation, plain))
+      patchSize: task.configuration.patchSize, mirrorAxes: mirrorAxes,
+      usesMaskForNormalization: task.configuration.usesMaskForNormalization, regions: task.regionLists,
+      supervisionStrides: supervisionStrides, previousStageLabels: task.previousStageLabels)
+    return try hooks.augmentation?(standard) ?? standard
   }
 
-  // MARK: - Checkpoints
-
-  /// The checkpoints of a fold.
-  package enum CheckpointKind: String, CaseIterable, Sendable {
-    case final, latest, best
-  }
-
-  /// Where a checkpoint of this fold lies.
-  package func url(of kind: CheckpointKind) -> URL {
-    task.folder.appending(path: "checkpoint_\(kind.rawValue).\(Checkpoint.fileExtension)")
-  }
-
-  private func saveAfterEpoch(_ summary: EpochSummary) throws {
-    let isDue = epoch % settings.saveEvery == 0 || ContinuousClock.now - lastSave > Self.longestUnsavedTime
-    if isDue, !isFinished { try save(.latest) }
-    // The first epoch always counts as the best so far, even if no class occurred.
-    if bestDice.map({ summary.movingAverageDice > $0 }) ?? true {
-      bestDice = summary.movingAverageDice
-      try save(.best)
-    }
-  }
-
-  private func save(_ kind: CheckpointKind) throws {
-    guard task.writesCheckpoints else { return }
-    try checkpoint().write(to: url(of: kind))
-    lastSave = .now
-  }
-
-  /// The present state.
-  package func checkpoint() -> Checkpoint {
-    Checkpoint(
-      weights: Dictionary(uniqueKeysWithValues: network.stateDictionary().map { ($0.name, $0.values) }),
-      optimizer: optimizer.hostState,
-      state: Checkpoint.State(
-        settings: settings, usesHooks: hooks.overridesAnything, epoch: epoch, losses: losses,
-        stepCount: optimizer.stepCount, bestDice: bestDice, log: log, seed: task.seed,
-        precision: task.precision.rawValue, mirrorAxes: mirrorAxes,
-        configuration: task.configuration.name, fold: "\(task.fold)", plans: .object(task.plans.json),
-        dataset: task.dataset))
-  }
-
-  /// Takes up the state of a checkpoint; the next iteration is the one the interrupted run would have done.
-  package func restore(_ checkpoint: Checkpoint, source: String) throws(Diagnostic) {
-    try network.load(checkpoint.weights, source: source)
-    optimizer.restore(checkpoint.optimizer, stepCount: checkpoint.state.stepCount)
-    epoch = checkpoint.state.epoch
-    losses = checkpoint.state.losses
-    bestDice = checkpoint.state.bestDice
-    log = checkpoint.state.log
+  /// What validation batches go through.
+  package func validationPipeline() -> AugmentationPipeline {
+    .validation(
+      patchSize: task.configuration.patchSize, regions: task.regionLists,
+      supervisionStrides: supervisionStrides, previousStageLabels: task.previousStageLabels)
   }
 
   // MARK: - Words
@@ -272,7 +266,8 @@ package final class Trainer {
     let classes = s.dicePerClass.map { "\(rounded($0, 4))" }.joined(separator: ", ")
     return "epoch \(s.epoch + 1)/\(epochs): train loss \(rounded(s.trainingLoss, 4)), validation loss "
       + "\(rounded(s.validationLoss, 4)), pseudo Dice [\(classes)], moving average \(rounded(s.movingAverageDice, 4)), "
-      + "learning rate \(rounded(s.learningRate, 5)), \(rounded(s.duration, 1)) s"
+      + "learning rate \(rounded(s.learningRate, 5)), \(rounded(s.duration, 1)) s, "
+      + "waited for data \(rounded(100 * s.waitingShare, 1)) %"
   }
 }
 

@@ -27,6 +27,7 @@ package struct TrainerSettings: Sendable, Equatable {
   package var warmupEpochs = 0
   /// The share of samples that must contain foreground.
   package var foregroundFraction = 0.33
+  package var oversampling = Oversampling.last
   package var usesDeepSupervision = true
   /// Axes mirrored in training and prediction; `nil` for all spatial axes, empty for none.
   package var mirrorAxes: [Int]?
@@ -36,8 +37,22 @@ package struct TrainerSettings: Sendable, Equatable {
   package var saveEvery = 50
   /// Whether Dice sums run over the batch; `nil` leaves it to the plans.
   package var batchDice: Bool?
+  /// Whether the training only measures its speed: no checkpoints, no validation, but `benchmark_result.json`.
+  package var isBenchmark = false
+  /// Whether batches come from the data; if not, one batch of random numbers is learnt over and over.
+  package var loadsData = true
 
   package init() {}
+
+  /// Which samples are forced to contain foreground.
+  package enum Oversampling: String, Sendable, CaseIterable {
+    /// The last ones of every batch, as many as the fraction rounds to.
+    case last
+    /// Each by chance, as likely as the fraction says.
+    case random
+    /// Each by chance, as likely as the share that `last` would force in a batch of this size.
+    case matched
+  }
 
   /// The optimizers by the names that scripts use.
   package enum OptimizerName: String, Sendable, CaseIterable {
@@ -70,9 +85,11 @@ package struct TrainerSettings: Sendable, Equatable {
       "optimizer": .string(optimizer.rawValue), "amsgrad": .bool(usesAMSGrad),
       "lr_schedule": .string(schedule.rawValue), "warmup_epochs": .integer(warmupEpochs),
       "weight_decay": .number(weightDecay), "momentum": .number(momentum), "nesterov": .bool(usesNesterov),
-      "foreground_fraction": .number(foregroundFraction), "deep_supervision": .bool(usesDeepSupervision),
+      "foreground_fraction": .number(foregroundFraction), "oversampling": .string(oversampling.rawValue),
+      "deep_supervision": .bool(usesDeepSupervision),
       "mirror_axes": mirrorAxes.map { JSON($0) } ?? .null, "clip_norm": .number(clipNorm),
       "save_every": .integer(saveEvery), "batch_dice": batchDice.map(JSON.bool) ?? .null,
+      "benchmark": .bool(isBenchmark), "data_loading": .bool(loadsData),
     ]
   }
 
@@ -101,6 +118,9 @@ package struct TrainerSettings: Sendable, Equatable {
     case "momentum": momentum = try number(key, value, source, 0...1)
     case "nesterov": usesNesterov = try read(key, value.bool, "true or false", value, source)
     case "foreground_fraction": foregroundFraction = try number(key, value, source, 0...1)
+    case "oversampling": oversampling = try choice(key, value, source)
+    case "benchmark": isBenchmark = try read(key, value.bool, "true or false", value, source)
+    case "data_loading": loadsData = try read(key, value.bool, "true or false", value, source)
     case "deep_supervision": usesDeepSupervision = try read(key, value.bool, "true or false", value, source)
     case "mirror_axes":
       mirrorAxes =

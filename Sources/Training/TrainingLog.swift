@@ -20,7 +20,36 @@ package struct EpochSummary: Sendable, Equatable {
   package var start: Double
   package var end: Double
 
+  /// Whether the moving average is the best so far; known while training, not kept.
+  package var isBest = false
+  /// Where the time went; known while training, not kept.
+  package var performance: EpochPerformance?
+
   package var duration: Double { end - start }
+  /// The share of the epoch in which the step waited for data.
+  package var waitingShare: Double { (performance?.waitingSeconds ?? 0) / max(duration, 1e-9) }
+}
+
+/// Where the time of an epoch went, and the memory.
+package struct EpochPerformance: Sendable, Equatable {
+  /// Waiting for training batches.
+  package var waitingSeconds = 0.0
+  /// All training steps together.
+  package var stepSeconds = 0.0
+  /// Training steps done in this launch.
+  package var stepCount = 0
+  package var validationSeconds = 0.0
+  /// The largest resident memory of the process so far.
+  package var peakMemoryByteCount = 0
+
+  package init() {}
+}
+
+/// The largest resident memory of this process so far; 0 where the system does not tell.
+func peakMemoryByteCount() -> Int {
+  let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+  let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+  return (line?.split(separator: " ").dropLast().last.flatMap { Int($0) } ?? 0) << 10
 }
 
 /// All epochs so far.

@@ -13,6 +13,7 @@ package struct TrainingTask {
   package var labels: LabelScheme
   /// dataset.json as it stands.
   package var dataset: JSON
+  /// Image channels, without those of a previous stage.
   package var channelCount: Int
   package var fold: Fold
   package var training: any PatchSource
@@ -25,6 +26,8 @@ package struct TrainingTask {
   package var precision = Precision.float32
   /// Whether checkpoints are written.
   package var writesCheckpoints = true
+  /// The longest time between two writes of `checkpoint_latest`, whatever the settings say.
+  package var saveInterval = Duration.seconds(300)
 
   package init(
     plans: Plans, configuration: PlannedConfiguration, labels: LabelScheme, dataset: JSON, channelCount: Int,
@@ -40,6 +43,12 @@ package struct TrainingTask {
     self.validation = validation
     self.folder = folder
     self.seed = seed
+  }
+
+  /// The labels that enter as further image channels, one each, where a previous stage predicted them; `nil` unless the
+  /// configuration is the second stage of a cascade.
+  package var previousStageLabels: [Int]? {
+    configuration.previousStage == nil ? nil : labels.foregroundLabels
   }
 
   /// The labels of every output channel under regions, the ignore label's own last; `nil` for label training.

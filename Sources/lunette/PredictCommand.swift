@@ -75,7 +75,9 @@ package struct PredictCommand: ParsableCommand {
 
   @Option(
     name: .dashed("prev_stage_predictions"),
-    help: ArgumentHelp("Not supported yet: predictions of a cascade's first stage.", valueName: "dir"))
+    help: ArgumentHelp(
+      "What a cascade's first stage predicted of the same images; needed with 3d_cascade_fullres.",
+      valueName: "dir"))
   var previousStage: String?
 
   @Option(
@@ -116,9 +118,6 @@ package struct PredictCommand: ParsableCommand {
   }
 
   package func run() throws {
-    try Unsupported.refuse(
-      previousStage != nil, "-prev_stage_predictions",
-      because: "the cascade's second stage cannot be run here")
     let folds = try folds.map { try Fold(parsing: $0) }
     try DeviceChoice.resolve(device)
     Unsupported.remarkProcesses(preprocessingProcessCount != nil, "-npp")
@@ -133,6 +132,7 @@ package struct PredictCommand: ParsableCommand {
     request.savesProbabilities = savesProbabilities
     request.precision = try PrecisionChoice.parse(precision)
     request.keepsExisting = continues
+    request.previousStage = previousStage.map { URL(filePath: $0) }
     request.part = (part, partCount)
     try pipeline.predict(folder: URL(filePath: input), to: URL(filePath: output), request)
   }

@@ -1,10 +1,11 @@
 // `lunette version`, and the lists of commands that scripts ask for.
 
 import ArgumentParser
+import Reporting
 
 /// The program's version.
 enum Version {
-  static let number = "0.1.0"
+  static let number = ProgramVersion.number
   static let text = "lunette \(number), compatible with nnU-Net 2.8.1"
 }
 

@@ -11,7 +11,10 @@ struct SmallDataset {
   let root: URL
   let pipeline: Pipeline
 
-  init(caseCount: Int = 5) throws {
+  init(
+    caseCount: Int = 5, planning: PlanningRequest = PlanningRequest(),
+    configurations: [String] = ["3d_fullres"]
+  ) throws {
     root = try Goldens.temporaryFolder("small")
     pipeline = Pipeline(roots: DatasetRoots(root: root))
     var options = PhantomOptions()
@@ -20,8 +23,9 @@ struct SmallDataset {
     options.extentMillimeters = 16
     try makePhantomDataset(at: pipeline.roots.rawFolder(of: phantomDatasetName), options: options)
     let dataset = try pipeline.openDataset(phantomDatasetName)
-    let plans = try pipeline.planExperiment(for: dataset, pipeline.extractFingerprint(of: dataset))
-    try pipeline.preprocess(dataset, by: plans, configurations: ["3d_fullres"])
+    let plans = try pipeline.planExperiment(
+      for: dataset, pipeline.extractFingerprint(of: dataset), planning)
+    try pipeline.preprocess(dataset, by: plans, configurations: configurations)
   }
 
   func remove() { try? FileManager.default.removeItem(at: root) }

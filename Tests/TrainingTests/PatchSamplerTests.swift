@@ -115,3 +115,39 @@ import Volumes
     #expect(forced.lower == [3, 1, 1])
   }
 }
+
+@Suite struct PatchSharesTests {
+  /// How a batch is shared; the fractions are those of nnU-Net's trainer.
+  struct Shares: Sendable {
+    var batch: Int
+    var counts: [Int]
+    var fractions: [Double]
+  }
+
+  static let known = [
+    Shares(batch: 2, counts: [1, 1], fractions: [0, 1]),
+    Shares(batch: 4, counts: [2, 2], fractions: [0, 0.5]),
+    Shares(batch: 5, counts: [3, 2], fractions: [0, 1]),
+    Shares(batch: 9, counts: [5, 4], fractions: [0, 0.75]),
+    Shares(batch: 12, counts: [3, 3, 2, 2, 2], fractions: [0, 0, 0, 1, 1]),
+    Shares(batch: 4, counts: [4], fractions: [0.25]),
+  ]
+
+  @Test("Devices share a batch and its forced samples as the reference shares them", arguments: known)
+  func shares(_ expected: Shares) {
+    let shares = PatchSampler(batchSize: expected.batch, patchSize: [8, 8])
+      .shares(deviceCount: expected.counts.count)
+    #expect(shares.map(\.batchSize) == expected.counts)
+    #expect(shares.map(\.foregroundFraction) == expected.fractions)
+  }
+
+  /// Samples that are forced, by batch size.
+  static let forcedCounts = [2: 1, 3: 1, 4: 1, 5: 2, 6: 2, 8: 3, 9: 3, 12: 4, 32: 11, 56: 18]
+
+  @Test("The share of forced samples follows the reference's rounding", arguments: forcedCounts.keys.sorted())
+  func forcedShare(batch: Int) throws {
+    let forced = try #require(Self.forcedCounts[batch])
+    let sampler = PatchSampler(batchSize: batch, patchSize: [8, 8])
+    #expect(sampler.forcedShare == Double(forced) / Double(batch))
+  }
+}

@@ -1,122 +1,22 @@
 // The training loop: learning, determinism, interruption and resume, hooks, checkpoints.
 
 import Archives
-import Backends
-import Datasets
+import Augmentation
 import Foundation
-import Planning
 import Reporting
 import Tensors
 import TestSupport
 import Testing
 import Training
-import Volumes
-
-/// A flat image with one bright square, labelled 1; squares lie elsewhere in every case.
-private struct SquareCase: PatchCase {
-  let corner: [Int]
-  let shape = [1, 24, 24]
-  let channelCount = 1
-
-  var foregroundCandidates: [ForegroundCandidates] {
-    [
-      ForegroundCandidates(
-        voxels: NDArray(shape: [1, 3], elements: [0, Int32(corner[0] + 4), Int32(corner[1] + 4)]))
-    ]
-  }
-
-  private func isInside(_ y: Int, _ x: Int) -> Bool {
-    (corner[0]..<corner[0] + 8).contains(y) && (corner[1]..<corner[1] + 8).contains(x)
-  }
-
-  private func read<T>(_ box: BoundingBox, outside: T, _ value: (Int, Int) -> T) -> NDArray<T> {
-    var elements: [T] = []
-    for y in box.lower[1]..<box.upper[1] {
-      for x in box.lower[2]..<box.upper[2] {
-        let isImage = (0..<24).contains(y) && (0..<24).contains(x)
-        elements.append(isImage ? value(y, x) : outside)
-      }
-    }
-    return NDArray(shape: box.shape, elements: elements)
-  }
-
-  func readImage(in box: BoundingBox) -> NDArray<Float> {
-    let plane = read(box, outside: Float(0)) { y, x in
-      Float((y * 7 + x * 5) % 9) / 9 - 0.5 + (isInside(y, x) ? 2 : 0)
-    }
-    return plane.reshaped([1] + box.shape)
-  }
-
-  func readSegmentation(in box: BoundingBox) -> NDArray<Int16> {
-    read(box, outside: Int16(-1)) { y, x in isInside(y, x) ? 1 : 0 }
-  }
-}
-
-private struct Squares: PatchSource {
-  let identifiers = ["a", "b", "c", "d"]
-  func open(_ identifier: String) -> any PatchCase {
-    SquareCase(corner: ["a": [2, 3], "b": [9, 12], "c": [14, 5], "d": [6, 15]][identifier] ?? [0, 0])
-  }
-}
 
 @Suite(.serialized) struct TrainerTests {
-  private static let plans: JSON = [
-    "dataset_name": "Dataset001_Squares", "plans_name": "nnUNetPlans", "image_reader_writer": "SimpleITKIO",
-    "original_median_spacing_after_transp": [1.0, 1.0, 1.0],
-    "original_median_shape_after_transp": [1, 24, 24],
-    "transpose_forward": [0, 1, 2], "transpose_backward": [0, 1, 2],
-    "experiment_planner_used": "ExperimentPlanner",
-    "label_manager": "LabelManager",
-    "foreground_intensity_properties_per_channel": [
-      "0": [
-        "max": 2.0, "mean": 1.0, "median": 1.0, "min": 0.0, "percentile_00_5": 0.0, "percentile_99_5": 2.0,
-        "std": 1.0,
-      ]
-    ],
-    "configurations": [
-      "2d": [
-        "data_identifier": "nnUNetPlans_2d", "preprocessor_name": "DefaultPreprocessor", "batch_size": 4,
-        "patch_size": [16, 16], "median_image_size_in_voxels": [24.0, 24.0], "spacing": [1.0, 1.0],
-        "normalization_schemes": ["ZScoreNormalization"], "use_mask_for_norm": [false],
-        "resampling_fn_data": "resample_data_or_seg_to_shape",
-        "resampling_fn_seg": "resample_data_or_seg_to_shape",
-        "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
-        "resampling_fn_data_kwargs": ["is_seg": false, "order": 3, "order_z": 0, "force_separate_z": .null],
-        "resampling_fn_seg_kwargs": ["is_seg": true, "order": 1, "order_z": 0, "force_separate_z": .null],
-        "resampling_fn_probabilities_kwargs": [
-          "is_seg": false, "order": 1, "order_z": 0, "force_separate_z": .null,
-        ],
-        "batch_dice": true,
-        "architecture": [
-          "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
-          "arch_kwargs": [
-            "n_stages": 3, "features_per_stage": [16, 16, 16], "kernel_sizes": [[3, 3], [3, 3], [3, 3]],
-            "strides": [[1, 1], [2, 2], [2, 2]], "n_conv_per_stage": [1, 1, 1],
-            "n_conv_per_stage_decoder": [1, 1],
-          ],
-        ],
-      ]
-    ],
-  ]
-
   private func trainer(
-    in folder: URL, epochs: Int, seed: Int = 1, hooks: TrainerHooks = TrainerHooks(),
-    cancellation: CancellationFlag = CancellationFlag()
+    _ kind: SquareKind = .labels, in folder: URL, epochs: Int, seed: Int = 1,
+    hooks: TrainerHooks = TrainerHooks(), cancellation: CancellationFlag = CancellationFlag(),
+    _ change: (inout TrainerSettings) -> Void = { _ in }
   ) throws -> Trainer {
-    let plans = try Plans(json: Self.plans, source: "test")
-    let labels = try LabelScheme(
-      entries: [.init(name: "background", value: .label(0)), .init(name: "square", value: .label(1))],
-      regionsClassOrder: nil, source: "test")
-    let task = TrainingTask(
-      plans: plans, configuration: try plans.configuration(named: "2d"), labels: labels, dataset: [:],
-      channelCount: 1,
-      fold: .number(0), training: Squares(), validation: Squares(), folder: folder, seed: seed)
-    var settings = TrainerSettings()
-    settings.epochs = epochs
-    settings.iterations = 12
-    settings.validationIterations = 2
-    return try Trainer(
-      task, settings: settings, hooks: hooks, backend: CPUBackend(), cancellation: cancellation)
+    try squareTrainer(
+      kind, in: folder, epochs: epochs, seed: seed, hooks: hooks, cancellation: cancellation, change)
   }
 
   private func weights(_ trainer: Trainer) -> [String: NDArray<Float>] { trainer.checkpoint().weights }
@@ -149,9 +49,9 @@ private struct Squares: PatchSource {
 
   @Test(
     "Two epochs straight equal one epoch, a stop and a resume, also in the middle of an epoch",
-    arguments: [12, 17])
-  func resume(stopAfter iterations: Int) throws {
-    let straight = try trainer(in: Goldens.temporaryFolder(), epochs: 2)
+    arguments: [12, 17], SquareKind.allCases)
+  func resume(stopAfter iterations: Int, _ kind: SquareKind) throws {
+    let straight = try trainer(kind, in: Goldens.temporaryFolder(), epochs: 2)
     try straight.run()
     let folder = try Goldens.temporaryFolder()
     let flag = CancellationFlag()
@@ -161,9 +61,9 @@ private struct Squares: PatchSource {
       done += 1
       if done == iterations { flag.cancel() }
     }
-    let interrupted = try trainer(in: folder, epochs: 2, hooks: hooks, cancellation: flag)
+    let interrupted = try trainer(kind, in: folder, epochs: 2, hooks: hooks, cancellation: flag)
     #expect(throws: Cancelled.self) { try interrupted.run() }
-    let resumed = try trainer(in: folder, epochs: 2)
+    let resumed = try trainer(kind, in: folder, epochs: 2)
     try resumed.restore(Checkpoint(contentsOf: interrupted.url(of: .latest)), source: "latest")
     try resumed.run()
     #expect(weights(resumed) == weights(straight))
@@ -222,6 +122,56 @@ private struct Squares: PatchSource {
     #expect(throws: TrainingDiverged.self) { try trainer.run() }
     #expect(try Checkpoint.state(of: trainer.url(of: .best)).epoch == 1)
     #expect(!FileManager.default.fileExists(atPath: trainer.url(of: .latest).path))
+  }
+
+  @Test("A cascade's network sees the image and one channel per label of the previous stage")
+  func cascade() throws {
+    let trainer = try trainer(.cascade, in: Goldens.temporaryFolder(), epochs: 1)
+    try trainer.run()
+    let first = trainer.checkpoint().weights.first { $0.value.shape.count == 4 && $0.value.shape[1] == 3 }
+    #expect(first?.value.shape == [16, 3, 3, 3])
+    #expect(try trainer.trainingPipeline().steps.map(\.name).contains("move_seg_as_one_hot"))
+  }
+
+  @Test("A benchmark without data learns one random batch over and over", arguments: SquareKind.allCases)
+  func repeatedBatch(_ kind: SquareKind) throws {
+    let trainer = try trainer(kind, in: Goldens.temporaryFolder(), epochs: 4) { $0.loadsData = false }
+    try trainer.run()
+    let log = trainer.log.epochs
+    #expect(log.count == 4)
+    #expect(log[3].trainingLoss < log[0].trainingLoss)
+  }
+
+  @Test("Oversampling by chance forces what the rule of the last samples comes to")
+  func matchedOversampling() throws {
+    // A batch of 4 forces its last sample: a fourth.
+    let settings = ["last", "random", "matched"]
+    for name in settings {
+      let trainer = try trainer(in: Goldens.temporaryFolder(), epochs: 1) {
+        $0.oversampling = TrainerSettings.Oversampling(rawValue: name) ?? .last
+      }
+      let sampler = try trainer.trainingRecipe().sampler
+      #expect(sampler.forcesByChance == (name != "last"))
+      #expect(sampler.foregroundFraction == (name == "matched" ? 0.25 : 0.33))
+    }
+  }
+
+  @Test("Epochs tell the time of steps, of waiting and of validation, and the memory")
+  func performance() throws {
+    var hooks = TrainerHooks()
+    var seen: [EpochSummary] = []
+    hooks.epochEnd = { seen.append($0) }
+    try trainer(in: Goldens.temporaryFolder(), epochs: 2, hooks: hooks).run()
+    #expect(seen.map(\.isBest).first == true)
+    for summary in seen {
+      let performance = try #require(summary.performance)
+      #expect(performance.stepCount == 12)
+      #expect(performance.stepSeconds > 0 && performance.validationSeconds > 0)
+      #expect(performance.waitingSeconds >= 0)
+      let sum = performance.stepSeconds + performance.validationSeconds + performance.waitingSeconds
+      #expect(sum <= summary.duration + 0.01)  // the clocks are read one after the other
+      #expect(performance.peakMemoryByteCount > 1 << 20)
+    }
   }
 
   @Test("The polynomial schedule gives the reference's rates")

@@ -65,6 +65,10 @@ package final class TrainerObject: ScriptObject {
       ("momentum", .number, 0...1, "the share of the last direction that is kept"),
       ("nesterov", .boolean, nil, "looks ahead along the direction"),
       ("foreground_fraction", .number, 0...1, "the share of samples that must show foreground"),
+      (
+        "oversampling", .choice(["last", "random", "matched"]), nil,
+        "which samples must: the last of a batch, each by chance, or by the chance that `last` comes to"
+      ),
       ("deep_supervision", .boolean, nil, "compares the coarser resolutions too"),
       (
         "mirror_axes", .list(.integer), nil,
@@ -73,6 +77,10 @@ package final class TrainerObject: ScriptObject {
       ("clip_norm", .number, 0...1e300, "the largest norm of the gradient"),
       ("save_every", .integer, 1...1e300, "epochs between two writes of checkpoint_latest"),
       ("batch_dice", .boolean, nil, "sums Dice over the batch; the plan decides by default"),
+      ("benchmark", .boolean, nil, "only measures: no checkpoints, no validation, benchmark_result.json"),
+      (
+        "data_loading", .boolean, nil, "takes batches from the data; if not, one random batch again and again"
+      ),
     ]
 
   private static let overrides = [
