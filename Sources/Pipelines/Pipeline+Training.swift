@@ -46,6 +46,11 @@ extension Pipeline {
   /// Trains one fold with a trainer at hand.
   package func train(_ request: TrainingRequest, with definition: TrainerDefinition) throws -> TrainedRun {
     let pretrained = try request.pretrainedWeights.map { ($0, try readWeights($0)) }
+    guard !definition.settings.isBenchmark || request.fold == .number(0) else {
+      throw Diagnostic(
+        "a benchmark is measured on fold 0, so that results can be compared", expected: "fold 0",
+        found: "fold \(request.fold)", remedy: "train fold 0, or with another trainer (-tr)")
+    }
     let preparation = try prepare(request, definition)
     let folder = RunFolder(url: preparation.folder)
     try RunIdentity.refuseForeignCheckpoints(in: folder.modelFolder)

@@ -37,6 +37,11 @@ package enum CommandNames {
     if words.count > 3, words[0].hasSuffix("train"), words[3].hasPrefix("-"), Int(words[3]) != nil {
       _ = try Fold(parsing: words[3])
     }
+    // Without the arguments that a training needs.
+    if words.first?.hasSuffix("train") == true, words.contains("--list-trainers") {
+      let place = words.firstIndex(of: "--trainers").map { words[$0...].prefix(2) } ?? []
+      return ["trainers"] + place
+    }
     guard let name = words.first, !name.hasPrefix("-"), name != "help" else { return words }
     if name.hasPrefix(prefix), all.contains(String(name.dropFirst(prefix.count))) {
       words[0] = String(name.dropFirst(prefix.count))

@@ -17,8 +17,9 @@ package enum Program {
 
   /// Runs the command that `arguments` (the program's path first) names, and returns the exit code.
   static func run(_ arguments: [String]) -> Int32 {
+    var words: [String] = []
     do {
-      let words = try CommandNames.expand(arguments)
+      words = try CommandNames.expand(arguments)
       var command = try RootCommand.parseAsRoot(words)
       do {
         try command.run()
@@ -30,7 +31,7 @@ package enum Program {
       Console.remark(diagnostic.description)
       return ExitStatus.usage
     } catch {
-      return report(error, of: RootCommand.self)
+      return report(error, of: RootCommand.self, hint: TrainCommand.hint(for: words))
     }
   }
 
@@ -38,7 +39,9 @@ package enum Program {
   package static func parse(_ words: [String]) throws -> Any { try RootCommand.parseAsRoot(words) }
 
   /// Prints what went wrong, or the help text that was asked for.
-  private static func report(_ error: any Error, of command: any ParsableCommand.Type) -> Int32 {
+  private static func report(
+    _ error: any Error, of command: any ParsableCommand.Type, hint: String? = nil
+  ) -> Int32 {
     switch error {
     case let code as ExitCode:
       return code.rawValue
@@ -64,6 +67,7 @@ package enum Program {
     if RootCommand.exitCode(for: error) == .validationFailure {
       let text = RootCommand.fullMessage(for: error)
       Console.remark(text.hasPrefix("Error: ") ? String(text.dropFirst("Error: ".count)) : text)
+      if let hint { Console.remark(hint) }
       return ExitStatus.usage
     }
     Console.remark((error as? any LocalizedError)?.errorDescription ?? error.localizedDescription)

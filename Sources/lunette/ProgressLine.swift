@@ -54,11 +54,12 @@ package struct ProgressLine: Equatable {
     return "\(rateText), \(Self.text(of: left)) left"
   }
 
-  /// A duration as people say it: `4.2 s`, `3:07`, `1:02:45`.
+  /// A duration as people say it: `4.2 s`, `3:07`, `1:02:45`, `5 d 3 h`.
   package static func text(of duration: Duration) -> String {
     let seconds = Self.seconds(duration)
     if seconds < 60 { return "\(rounded(seconds)) s" }
     let whole = Int(seconds)
+    if whole >= 48 * 3600 { return "\(whole / 86_400) d \(whole / 3600 % 24) h" }
     let tail = twoDigits(whole % 60)
     return whole < 3600 ? "\(whole / 60):\(tail)" : "\(whole / 3600):\(twoDigits(whole / 60 % 60)):\(tail)"
   }

@@ -15,8 +15,8 @@ struct RootCommand: ParsableCommand {
     version: Version.text,
     subcommands: [
       PlanAndPreprocessCommand.self, VerifyDatasetCommand.self, ExtractFingerprintCommand.self,
-      PlanExperimentCommand.self, PreprocessCommand.self, TrainCommand.self, PredictCommand.self,
-      EvaluateFolderCommand.self, InfoCommand.self, ConvertDecathlonCommand.self,
+      PlanExperimentCommand.self, PreprocessCommand.self, TrainCommand.self, TrainersCommand.self,
+      PredictCommand.self, EvaluateFolderCommand.self, InfoCommand.self, ConvertDecathlonCommand.self,
       ConvertOldDatasetCommand.self, MovePlansCommand.self,
       RunCommand.self, DemoCommand.self, DoctorCommand.self, VersionCommand.self, SessionCommand.self,
     ],

@@ -49,7 +49,7 @@ struct TrainerSearch {
   }
 
   /// All trainers that can be named.
-  private func names() -> [String] {
+  func names() -> [String] {
     var names: Set = [TrainerReference().name, TrainerDefinition.demoName]
     for file in files() {
       let listed = Self.listed(in: file)

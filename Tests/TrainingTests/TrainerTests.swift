@@ -119,7 +119,11 @@ import Training
     var hooks = TrainerHooks()
     hooks.schedule = { epoch in epoch == 0 ? 0.01 : .infinity }
     let trainer = try trainer(in: Goldens.temporaryFolder(), epochs: 3, hooks: hooks)
-    #expect(throws: TrainingDiverged.self) { try trainer.run() }
+    let error = #expect(throws: TrainingDiverged.self) { try trainer.run() }
+    #expect(error?.cases.count == 4)
+    #expect(error?.diagnostic.found?.contains("infinity at learning rate inf on") == true)
+    let unknown = (error?.cases ?? []).filter { !["a", "b", "c", "d"].contains($0) }
+    #expect(unknown == [])
     #expect(try Checkpoint.state(of: trainer.url(of: .best)).epoch == 1)
     #expect(!FileManager.default.fileExists(atPath: trainer.url(of: .latest).path))
   }
