@@ -45,9 +45,38 @@ extension CPUBackend {
         source.shape, weightShape[0], geometry, gradient.precision, plain: source.layout == .plain,
         bias: wantsBias))
     let weight = Tensor(uninitialized: weightShape, pool: pool)
+    var own = ownWeightGradient(gradient, source: source, weightShape: weightShape, geometry: geometry)
+    // From one to four plain channels oneDNN is faster, unless it has only its slow reference for them.
+    let isOwn =
+      !wantsBias && nnk_weight_gradient_supports(&own) != 0
+      && (source.layout != .plain || convolution.weightGradientIsSlow)
+    if isOwn {
+      let scratch = Tensor(uninitialized: [nnk_weight_gradient_scratch(&own)], pool: pool)
+      nnk_weight_gradient_run(
+        &own, source.storage.pointer, gradient.storage.pointer, scratch.floats, weight.floats)
+      withExtendedLifetime(scratch) {}
+      return (weight, nil)
+    }
     let bias = wantsBias ? Tensor(uninitialized: [weightShape[0]], pool: pool) : nil
     try convolution.runWeightGradient(gradient, source: source, into: weight, bias: bias, pool: pool)
     return (weight, bias)
+  }
+
+  private func ownWeightGradient(
+    _ gradient: Tensor, source: Tensor, weightShape: [Int], geometry: ConvolutionGeometry
+  ) -> nnk_weight_gradient {
+    let lead = Array(repeating: 1, count: 3 - geometry.kernel.count)
+    func three(_ values: [Int], fill: Int = 1) -> (Int, Int, Int) {
+      let all = lead.map { _ in fill } + values
+      return (all[0], all[1], all[2])
+    }
+    let isPlain = source.layout == .plain
+    return nnk_weight_gradient(
+      type: gradient.kernelType, plain_source: isPlain ? 1 : 0, batch: source.batchCount,
+      input_channels: weightShape[1], output_channels: weightShape[0],
+      input_blocks: isPlain ? 1 : blocks(weightShape[1]), output_blocks: blocks(weightShape[0]),
+      input: three(source.spatialShape), output: three(gradient.spatialShape), kernel: three(geometry.kernel),
+      stride: three(geometry.stride), padding: three(geometry.padding, fill: 0))
   }
 
   // A transposed convolution whose kernel equals its stride writes every output voxel once: it is a 1x1 convolution to

@@ -75,6 +75,12 @@ final class Convolution {
     try [forward.get(), sourceGradient.get(), weightGradient.get()].map(\.implementation)
   }
 
+  /// Whether oneDNN has nothing but its reference implementation for the weight gradient.
+  var weightGradientIsSlow: Bool {
+    guard let primitive = try? weightGradient.get() else { return true }
+    return primitive.implementation.hasPrefix("ref")
+  }
+
   func run(source: Tensor, weight: Tensor, bias: Tensor?, into result: Tensor, pool: TensorPool) throws {
     let primitive = try forward.get()
     let packed = try pack(

@@ -96,6 +96,9 @@ struct BFloat16Tests {
       #expect(difference(byWeight[1].weight.hostArray, byWeight[0].weight.hostArray) < sumTolerance)
       let biases = byWeight.compactMap { $0.bias?.hostArray }
       #expect(biases.count == 2 && difference(biases[1], biases[0]) < sumTolerance)
+      let alone = try backend.convolutionWeightGradient(
+        gradients[1], source: sources[1], weightShape: weight.shape, geometry: geometry, wantsBias: false)
+      #expect(difference(alone.weight.hostArray, byWeight[0].weight.hostArray) < sumTolerance)
     }
   }
 

@@ -34,6 +34,9 @@ struct ConvolutionCase: Sendable, CustomTestStringConvertible {
     ConvolutionCase(source: [2, 32, 3, 5, 4], outputs: 3, kernel: [1, 1, 1], stride: [1, 1, 1]),
     ConvolutionCase(source: [2, 8, 12, 10], outputs: 16, kernel: [3, 3], stride: [2, 2]),
     ConvolutionCase(source: [1, 3, 9, 11], outputs: 16, kernel: [3, 3], stride: [1, 1]),
+    // Rows so long that a plane is worked off in several tiles; three blocks of channels on either side.
+    ConvolutionCase(source: [1, 18, 2, 22, 130], outputs: 5, kernel: [3, 3, 3], stride: [1, 2, 1]),
+    ConvolutionCase(source: [3, 33, 13, 40], outputs: 35, kernel: [3, 3], stride: [1, 1]),
   ]
 
   @Test("Convolution and its gradients agree with the definition", arguments: convolutions)
@@ -62,6 +65,11 @@ struct ConvolutionCase: Sendable, CustomTestStringConvertible {
       activation(gradient), source: activation(source), weightShape: weight.shape, geometry: geometry,
       wantsBias: true)
     #expect(relativeError(byWeight.weight.hostArray, expected.weight) < tolerance)
+    for source in [activation(source), plain(source)] {
+      let alone = try backend.convolutionWeightGradient(
+        activation(gradient), source: source, weightShape: weight.shape, geometry: geometry, wantsBias: false)
+      #expect(relativeError(alone.weight.hostArray, expected.weight) < tolerance)
+    }
     let voxels = result.voxelCount
     for o in 0..<c.outputs {
       let sum = gradient.elements.indices.filter { $0 / voxels % c.outputs == o }.reduce(0.0) {

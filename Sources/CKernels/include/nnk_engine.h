@@ -106,6 +106,21 @@ double nnk_focal(const float *entropy, ptrdiff_t count, float gamma, float scale
 // reference mass, voxels counted: [N][R][5]. Targets [N][T][V], the last an ignore map if has_ignore.
 void nnk_region_sums(const float *x, const float *p, const int16_t *targets, ptrdiff_t samples, ptrdiff_t regions,
                      ptrdiff_t targets_per_sample, ptrdiff_t voxels, int has_ignore, double *sums);
+// A convolution whose weight gradient is wanted. Activations in blocks of 16 channels; a source of at most 16 channels may
+// be plain instead. Extents along z, y, x; a plane has an extent of 1 along z.
+typedef struct {
+  nnk_type type;
+  int plain_source;
+  ptrdiff_t batch, input_channels, output_channels, input_blocks, output_blocks;
+  ptrdiff_t input[3], output[3], kernel[3], stride[3], padding[3];
+} nnk_weight_gradient;
+// Whether this processor can do it: AVX-512, three taps along x.
+int nnk_weight_gradient_supports(const nnk_weight_gradient *g);
+// Floats of scratch space, then the plain weight gradient [O][C][z][y][x] itself.
+ptrdiff_t nnk_weight_gradient_scratch(const nnk_weight_gradient *g);
+void nnk_weight_gradient_run(const nnk_weight_gradient *g, const void *source, const void *gradient, float *scratch,
+                             float *weight);
+
 // Adds to dx: bce_scale * (p - y) and the Dice term with derivative a[n][r] * y + b[n][r] by p.
 void nnk_region_loss_gradient(const float *p, const int16_t *targets, float *dx, ptrdiff_t samples, ptrdiff_t regions,
                               ptrdiff_t targets_per_sample, ptrdiff_t voxels, int has_ignore, float bce_scale,
