@@ -51,7 +51,7 @@ package struct NormalizationSettings: Hashable, Sendable {
 /// Activations are in the backend's own layout, parameters and logits in the plain layout. Parameters, their gradients
 /// and the statistics of norms are float32; activations and their gradients have the precision of the network's input,
 /// and every operation answers in its source's precision, adding up in float32.
-package protocol Backend: AnyObject {
+package protocol Backend: TensorArithmetic {
   /// For reports: what computes, such as "CPU, oneDNN 2.6.3, AVX-512".
   var name: String { get }
   var pool: TensorPool { get }

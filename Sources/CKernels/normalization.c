@@ -16,21 +16,34 @@ typedef struct {
 // Sums run in float over short runs and in double over runs, so that millions of voxels keep six digits.
 enum { NNK_RUN = 256 };
 
+// The norm of one channel as a line, a x + b, rounded as the reference rounds it: voxels near zero decide by their last bit
+// which branch of leaky ReLU they take, and the way back must decide as the way there did.
+NNK_INLINE void norm_line(const nnk_norm *j, ptrdiff_t row, ptrdiff_t channel, float *a, float *b) {
+#pragma clang fp contract(off)
+  *a = j->rstd[row] * j->gamma[channel];
+  *b = j->beta[channel] - j->mean[row] * *a;
+}
+
+NNK_INLINE float norm_value(float x, float a, float b) {
+#pragma clang fp contract(off)
+  return x * a + b;
+}
+
+// What float32 cannot tell from zero, in a norm whose values have a deviation of about one: it counts as positive on the
+// way back. One voxel on the other side of leaky ReLU's kink moves a gradient's norm by parts in a thousand.
+#define NNK_KINK (-1.2e-6f)
+
 // From the statistics as they are stored, so that a second application gives the same bits.
 NNK_INLINE void norm_apply_lanes(const nnk_norm *j, ptrdiff_t plane, const int B, const int type) {
   const char *x = (const char *)j->x + plane * j->voxels * B * nnk_size(type);
   char *y = (char *)j->y + plane * j->voxels * B * nnk_size(type);
   ptrdiff_t channel = (plane % j->blocks) * B;
   float a[16], b[16];
-  for (int l = 0; l < B; ++l) {
-    double scale = (double)j->gamma[channel + l] * j->rstd[plane * B + l];
-    a[l] = (float)scale;
-    b[l] = (float)(j->beta[channel + l] - j->mean[plane * B + l] * scale);
-  }
+  for (int l = 0; l < B; ++l) norm_line(j, plane * B + l, channel + l, &a[l], &b[l]);
   const float slope = j->slope;
   for (ptrdiff_t v = 0; v < j->voxels; ++v)
     for (int l = 0; l < B; ++l) {
-      float z = nnk_load(x, v * B + l, type) * a[l] + b[l];
+      float z = norm_value(nnk_load(x, v * B + l, type), a[l], b[l]);
       nnk_store(y, v * B + l, z > 0 ? z : z * slope, type);
     }
 }
@@ -96,13 +109,13 @@ NNK_INLINE void norm_backward_lanes(const nnk_norm *j, ptrdiff_t plane, const in
   const char *x = (const char *)j->x + offset, *dy = (const char *)j->dy + offset;
   char *dx = (char *)j->y + offset;
   ptrdiff_t channel = (plane % j->blocks) * B;
-  float mean[16], rstd[16], gamma[16], beta[16];
+  float mean[16], rstd[16], gamma[16], a[16], b[16];
   double sum[16] = {0}, dot[16] = {0};
   for (int l = 0; l < B; ++l) {
     mean[l] = j->mean[plane * B + l];
     rstd[l] = j->rstd[plane * B + l];
     gamma[l] = j->gamma[channel + l];
-    beta[l] = j->beta[channel + l];
+    norm_line(j, plane * B + l, channel + l, &a[l], &b[l]);
   }
   const float slope = j->slope;
   for (ptrdiff_t start = 0; start < j->voxels; start += NNK_RUN) {
@@ -110,9 +123,9 @@ NNK_INLINE void norm_backward_lanes(const nnk_norm *j, ptrdiff_t plane, const in
     float s[16] = {0}, q[16] = {0};
     for (ptrdiff_t v = start; v < end; ++v)
       for (int l = 0; l < B; ++l) {
-        float h = (nnk_load(x, v * B + l, type) - mean[l]) * rstd[l];
+        float value = nnk_load(x, v * B + l, type), h = (value - mean[l]) * rstd[l];
         float g = nnk_load(dy, v * B + l, type);
-        g = h * gamma[l] + beta[l] > 0 ? g : g * slope;
+        g = norm_value(value, a[l], b[l]) > NNK_KINK ? g : g * slope;
         s[l] += g;
         q[l] += g * h;
       }
@@ -131,9 +144,9 @@ NNK_INLINE void norm_backward_lanes(const nnk_norm *j, ptrdiff_t plane, const in
   }
   for (ptrdiff_t v = 0; v < j->voxels; ++v)
     for (int l = 0; l < B; ++l) {
-      float h = (nnk_load(x, v * B + l, type) - mean[l]) * rstd[l];
+      float value = nnk_load(x, v * B + l, type), h = (value - mean[l]) * rstd[l];
       float g = nnk_load(dy, v * B + l, type);
-      g = h * gamma[l] + beta[l] > 0 ? g : g * slope;
+      g = norm_value(value, a[l], b[l]) > NNK_KINK ? g : g * slope;
       nnk_store(dx, v * B + l, scale[l] * (g - centre[l] - h * tilt[l]), type);
     }
 }

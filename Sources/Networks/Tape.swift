@@ -1,7 +1,11 @@
 // Reverse-mode differentiation: operations note on the tape how to send a gradient back, and the tape replays the notes.
 
 package import Backends
+import Synchronization
 package import Tensors
+
+/// The order of all notes, across tapes.
+private let noteCount = Atomic<Int>(0)
 
 /// A tensor that a gradient may flow back to.
 package struct Variable {
@@ -20,6 +24,9 @@ package struct Variable {
     self.saved = saved
     gradient = needsGradient ? GradientSlot() : nil
   }
+
+  /// Whether something behind this value wants a gradient.
+  package var isWatched: Bool { gradient != nil }
 
   /// Adds to the gradient; the first addend's buffer is kept and written into.
   package func receive(_ addend: Tensor, backend: any Backend) { gradient?.add(addend, backend: backend) }
@@ -122,7 +129,14 @@ package final class Tape {
   /// Whether activations are computed again on the way back instead of being kept: half the memory for a few per cent
   /// more time, with the same bits.
   package let recomputesActivations: Bool
-  private var steps: [() throws -> Void] = []
+  private var steps: [(number: Int, run: () throws -> Void)] = []
+  /// Whether the way back has been taken, which can be done once.
+  package private(set) var isSpent = false
+  /// The tape that has taken over this one's notes.
+  private var successor: Tape?
+
+  /// The tape that holds this one's notes now.
+  package var current: Tape { successor?.current ?? self }
 
   package init(backend: any Backend, isRecording: Bool, recomputesActivations: Bool = false) {
     self.backend = backend
@@ -134,11 +148,23 @@ package final class Tape {
   ///
   /// What the note holds is released once it has run.
   package func record(_ step: @escaping () throws -> Void) {
-    if isRecording { steps.append(step) }
+    guard isRecording else { return }
+    if let successor { return successor.record(step) }
+    steps.append((noteCount.wrappingAdd(1, ordering: .relaxed).newValue, step))
+  }
+
+  /// Takes over the notes of another tape, so that both lead back together, in the order in which they were made.
+  package func absorb(_ other: Tape) {
+    guard other !== self else { return }
+    steps = (steps + other.steps).sorted { $0.number < $1.number }
+    other.steps = []
+    other.successor = self
   }
 
   /// Runs the notes from the last to the first.
   package func backward() throws {
-    while let step = steps.popLast() { try step() }
+    isSpent = true
+    if let successor { return try successor.backward() }
+    while let step = steps.popLast() { try step.run() }
   }
 }

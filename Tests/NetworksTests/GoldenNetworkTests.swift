@@ -10,8 +10,12 @@ import Testing
 
 /// The reference computes in float32 too: both round sums of a few thousand products.
 private let outputTolerance = 1e-5
+/// A mean over thousands of voxels in float32.
+private let firstLossTolerance = 1e-5
 /// Six steps amplify the rounding of the first.
 private let lossTolerance = 1e-4
+/// Relative, of a parameter's gradient in the first step.
+private let gradientTolerance = 1e-3
 /// Steps at momentum 0.99 let the voxels at leaky ReLU's kink (see below) add up.
 private let stepTolerance = 5e-3
 
@@ -69,7 +73,8 @@ private let stepTolerance = 5e-3
     for (step, expected) in losses.enumerated() {
       let tape = Tape(backend: backend, isRecording: true)
       let heads = try network.forward(input, heads: loss.neededHeadCount, on: tape)
-      #expect(abs(loss(heads, targets, on: tape) - expected) < lossTolerance, "step \(step)")
+      let tolerance = step == 0 ? firstLossTolerance : lossTolerance
+      #expect(abs(loss(heads, targets, on: tape) - expected) < tolerance, "step \(step)")
       try tape.backward()
       if step == 0 { checkGradients(of: network, golden) }
       #expect(abs(optimizer.clip(12) / norms[step] - 1) < stepTolerance, "gradient norm of step \(step)")
@@ -87,9 +92,8 @@ private let stepTolerance = 5e-3
         continue
       }
       let norm = parameter.gradient.map { backend.norm(of: [$0]) } ?? 0
-      // The reference's gradients of biases before a norm are rounding noise around zero; elsewhere a voxel whose rounding
-      // falls on the other side of leaky ReLU's kink moves a norm by parts in a thousand.
-      #expect(abs(norm - expected) < 5e-3 * expected + 1e-6, "\(parameter.name)")
+      // The reference's gradients of biases before a norm are rounding noise around zero.
+      #expect(abs(norm - expected) < gradientTolerance * expected + 1e-7, "\(parameter.name)")
     }
   }
 }

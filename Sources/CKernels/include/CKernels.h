@@ -6,3 +6,4 @@
 #include "nnk_engine.h"
 #include "nnk_inference.h"
 #include "nnk_preprocessing.h"
+#include "nnk_tensor.h"
