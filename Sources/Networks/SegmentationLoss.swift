@@ -38,13 +38,16 @@ package struct SegmentationLoss: Sendable, Hashable {
 }
 
 /// A loss at every resolution, weighted.
-package struct DeepSupervisionLoss: Sendable, Equatable {
+package struct DeepSupervisionLoss {
   package var loss: SegmentationLoss
+  /// What is added to the built-in terms at every resolution.
+  package var functions: [WeightedLossFunction]
   /// One weight per resolution, finest first; a resolution of weight 0 is left out.
   package var weights: [Double]
 
-  package init(loss: SegmentationLoss, weights: [Double]) {
+  package init(loss: SegmentationLoss, functions: [WeightedLossFunction] = [], weights: [Double]) {
     self.loss = loss
+    self.functions = functions
     self.weights = weights
   }
 
@@ -62,7 +65,7 @@ package struct DeepSupervisionLoss: Sendable, Equatable {
   /// How many resolutions, from the finest on, have to be computed.
   package var neededHeadCount: Int { (weights.lastIndex { $0 != 0 } ?? 0) + 1 }
 
-  /// The weighted sum; on a recording tape the heads receive their gradients.
+  /// The weighted sum of the built-in terms; on a recording tape the heads receive their gradients.
   ///
   /// - Parameters:
   ///   - heads: Logits, finest first; those beyond the weights do not count.

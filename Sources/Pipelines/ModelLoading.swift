@@ -71,13 +71,10 @@ extension Pipeline {
           : "choose one that is there, -chk \(chooseName(of: present[0])), or finish the training with --c")
     }
     let backend = try CPUBackend()
-    let spec = try ArchitectureSpec(configuration.architecture, source: plans.source)
-    let network = makeNetwork(
-      spec,
+    let network = try NetworkSpec(configuration.architecture, source: plans.source).makeNetwork(
       inputChannelCount: dataset.channelNames.count
         + (configuration.previousStage == nil ? 0 : dataset.labels.foregroundLabels.count),
-      outputChannelCount: dataset.labels.outputChannelCount, seed: 0,
-      backend: backend)
+      outputChannelCount: dataset.labels.outputChannelCount, seed: 0, backend: backend)
     let axes: [Int]?
     if file.pathExtension == Checkpoint.fileExtension {
       let checkpoint = try RunFolder(url: foldFolder).readCheckpoint(file)

@@ -119,10 +119,10 @@ private struct NetworkMemory {
   init(_ workload: TrainingWorkload) throws {
     let configuration = workload.configuration
     let backend = CountingBackend()
-    let spec = try ArchitectureSpec(configuration.architecture, source: "configuration \(configuration.name)")
+    let spec = try NetworkSpec(configuration.architecture, source: "configuration \(configuration.name)")
     let previous = configuration.previousStage == nil ? 0 : workload.labels.foregroundLabels.count
-    let network = makeNetwork(
-      spec, inputChannelCount: workload.channelCount + previous,
+    let network = try spec.makeNetwork(
+      inputChannelCount: workload.channelCount + previous,
       outputChannelCount: workload.labels.outputChannelCount, seed: 0, backend: backend)
     let optimizer = Optimizer(parameters: network.parameters, backend: backend)
     let loss = DeepSupervisionLoss(

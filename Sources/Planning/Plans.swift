@@ -72,6 +72,16 @@ package struct Plans: Sendable, Equatable {
     try PlannedConfiguration(name: name, resolved: resolved(name, path: []), source: source)
   }
 
+  /// The same plans with another network for one configuration.
+  package func replacingArchitecture(of name: String, by architecture: JSON) throws(Diagnostic) -> Plans {
+    var (object, configurations) = (json, json["configurations"]?.object ?? JSONObject())
+    var configuration = configurations[name]?.object ?? JSONObject()
+    configuration["architecture"] = architecture
+    configurations[name] = .object(configuration)
+    object["configurations"] = .object(configurations)
+    return try Plans(json: .object(object), source: source)
+  }
+
   private func resolved(_ name: String, path: [String]) throws(Diagnostic) -> JSONObject {
     guard let object = json["configurations"]?[name]?.object else {
       throw Diagnostic(
