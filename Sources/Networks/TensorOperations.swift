@@ -224,7 +224,7 @@ extension Backend {
     return gather(x, StridedView(shape: shape, strides: strides))
   }
 
-  /// The adjoint of `expanded`: sums along repeated axes. The tensor itself if there are none.
+  /// The sums along repeated axes, which is the adjoint of `expanded`; the tensor itself if there are none.
   func summed(_ x: Tensor, to shape: [Int]) -> Tensor {
     let full = leadingOnes(shape, x.shape.count)
     let axes = x.shape.indices.filter { full[$0] == 1 && x.shape[$0] != 1 }

@@ -56,10 +56,18 @@ extension Pipeline {
     _ request: TrainingRequest, _ definition: TrainerDefinition
   ) throws -> TrainingPreparation {
     let datasetFolder = try roots.preprocessedFolder(of: request.dataset)
-    let plans = try readPlans(named: request.plans, of: request.dataset)
-    let configuration = try plans.configuration(named: request.configuration)
+    var plans = try readPlans(named: request.plans, of: request.dataset)
+    var configuration = try plans.configuration(named: request.configuration)
     let description = try DatasetDescription(contentsOf: datasetFolder.appending(path: "dataset.json"))
     let fingerprint = try JSON(contentsOf: datasetFolder.appending(path: DatasetFingerprint.fileName))
+    let previous = configuration.previousStage == nil ? 0 : description.labels.foregroundLabels.count
+    let wanted = NetworkRequest(
+      configuration: configuration, inputChannelCount: description.channelNames.count + previous,
+      outputChannelCount: description.labels.outputChannelCount)
+    if let architecture = try definition.hooks.architecture?(wanted) {
+      plans = try plans.replacingArchitecture(of: configuration.name, by: architecture)
+      configuration = try plans.configuration(named: request.configuration)
+    }
     let store = PreprocessedStore(datasetFolder: datasetFolder, configuration: configuration)
     let identifiers = store.identifiers()
     guard !identifiers.isEmpty else {
@@ -67,10 +75,13 @@ extension Pipeline {
         "\(request.configuration) is not preprocessed", at: store.folder.path, expected: "preprocessed cases",
         found: "none", remedy: "lunette preprocess -d \(request.dataset) -c \(request.configuration)")
     }
+    func standardSplits() throws -> CrossValidationSplits {
+      try CrossValidationSplits.readOrCreate(in: datasetFolder, identifiers: identifiers)
+    }
     let splits =
       request.fold == .all
       ? CrossValidationSplits(splits: [])
-      : try CrossValidationSplits.readOrCreate(in: datasetFolder, identifiers: identifiers)
+      : try definition.hooks.split?(identifiers, standardSplits) ?? standardSplits()
     let (split, notice): (CrossValidationSplit, String?)
     do { (split, notice) = try splits.split(for: request.fold, identifiers: identifiers) } catch {
       throw error.located(at: datasetFolder.appending(path: CrossValidationSplits.fileName).path)

@@ -48,9 +48,9 @@ package final class Trainer {
     self.hooks = hooks
     self.progress = progress
     self.cancellation = cancellation
-    let spec = try ArchitectureSpec(task.configuration.architecture, source: task.plans.source)
-    network = makeNetwork(
-      spec, inputChannelCount: task.channelCount + (task.previousStageLabels?.count ?? 0),
+    let spec = try NetworkSpec(task.configuration.architecture, source: task.plans.source)
+    network = try spec.makeNetwork(
+      inputChannelCount: task.channelCount + (task.previousStageLabels?.count ?? 0),
       outputChannelCount: task.labels.outputChannelCount, seed: task.seed, backend: backend)
     optimizer = Optimizer(
       settings.optimizerRule, parameters: network.parameters, backend: backend,
@@ -58,9 +58,10 @@ package final class Trainer {
     loss = DeepSupervisionLoss(
       loss: (hooks.loss ?? .diceAndCrossEntropy(batchDice: nil))
         .resolved(batchDice: settings.batchDice ?? task.configuration.batchDice),
+      functions: hooks.lossFunctions,
       weights: settings.usesDeepSupervision
         ? DeepSupervisionLoss.standardWeights(headCount: network.headCount) : [1])
-    supervisionStrides = settings.usesDeepSupervision ? spec.strides : nil
+    supervisionStrides = settings.usesDeepSupervision ? spec.supervisionStrides(of: network) : nil
     guard !task.labels.hasRegions || hooks.loss?.needsLabels != true else {
       throw Diagnostic(
         "the loss knows labels only", at: settings.name, expected: "a dataset without regions",
@@ -165,19 +166,34 @@ package final class Trainer {
   }
 
   private func step(_ batch: TrainingBatch) throws -> Double {
+    let targets = targets(of: batch)
+    guard let hook = hooks.step else { return try standardStep(batch, targets) }
+    let value = try hook(
+      TrainingStep(
+        epoch: epoch, iteration: losses.count, batch: batch, targets: targets, network: network,
+        optimizer: optimizer, loss: loss)
+    ) { try self.standardStep(batch, targets) }
+    try requireFinite(value, batch)
+    return value
+  }
+
+  private func standardStep(_ batch: TrainingBatch, _ targets: [SegmentationTarget]) throws -> Double {
     let tape = Tape(backend: network.backend, isRecording: true)
     let input = input(of: batch)
     let heads = try network.forward(input, heads: loss.neededHeadCount, on: tape)
-    let value = loss(heads, targets(of: batch), on: tape)
-    guard value.isFinite else {
-      throw TrainingDiverged(
-        epoch: epoch, iteration: losses.count, cases: batch.origins.map(\.identifier),
-        learningRate: optimizer.learningRate)
-    }
+    let value = try loss.evaluate(heads, targets, on: tape)
+    try requireFinite(value, batch)
     try tape.backward()
     optimizer.clip(settings.clipNorm)
     optimizer.step()
     return value
+  }
+
+  private func requireFinite(_ value: Double, _ batch: TrainingBatch) throws {
+    guard !value.isFinite else { return }
+    throw TrainingDiverged(
+      epoch: epoch, iteration: losses.count, cases: batch.origins.map(\.identifier),
+      learningRate: optimizer.learningRate)
   }
 
   private func validate(_ batch: TrainingBatch, _ confusion: inout PseudoDice) throws -> Double {
@@ -186,7 +202,7 @@ package final class Trainer {
     let heads = try network.forward(input, heads: loss.neededHeadCount, on: tape)
     let targets = targets(of: batch)
     confusion.add(network.backend.confusion(logits: heads[0].value, target: targets[0]))
-    return loss(heads, targets, on: tape)
+    return try loss.evaluate(heads, targets, on: tape)
   }
 
   private func input(of batch: TrainingBatch) -> Tensor {

@@ -43,8 +43,9 @@ struct TensorBindingTests {
       local path = folder .. "/t.npy"
       u:save(path)
       local back = lunette.tensor.load(path)
-      return t:sum(), t:mean(), t:min(), t:max(), t.shape[2], back:at{ 2, 3 }, back:reshape{ 3, 2 }.shape[1],
-        t:table()[2][1], #t, lunette.tensor(7):item(), (-t):sum(), tostring(lunette.tensor{ 1, 2 })
+      return t:sum():item(), t:mean():item(), t:min():item(), t:max():item(), t.shape[2], back:at{ 2, 3 },
+        back:reshape{ 3, -1 }.shape[1], t:table()[2][1], #t, lunette.tensor(7):item(), (-t):sum():item(),
+        tostring(lunette.tensor{ 1, 2 })
       """)
     #expect(results.prefix(11).map(\.number) == [21, 3.5, 1, 6, 3, 10, 3, 4, 2, 7, -21])
     #expect(results[11].string == "tensor [2] { 1.0, 2.0 }")
@@ -52,7 +53,8 @@ struct TensorBindingTests {
 
   @Test("Shapes that do not fit, ragged lists and positions outside are refused")
   func refusals() throws {
-    #expect(bench.failure("return lunette.tensor{ 1, 2 } + lunette.tensor{ 1 }")?.contains("shapes") == true)
+    #expect(
+      bench.failure("return lunette.tensor{ 1, 2 } + lunette.tensor{ 1, 2, 3 }")?.contains("shapes") == true)
     #expect(bench.failure("return lunette.tensor{ { 1 }, { 1, 2 } }")?.contains("equal lengths") == true)
     #expect(bench.failure("return lunette.tensor{ 1 }:at{ 2 }")?.contains("outside") == true)
     #expect(bench.failure("return lunette.tensor{ 1, 2 }:reshape{ 3 }")?.contains("does not fit") == true)
@@ -71,7 +73,13 @@ struct NetworkBindingTests {
   /// Six steps amplify the rounding of the first.
   private static let lossTolerance = 1e-4
 
-  @Test("Outputs and the losses of six steps are the reference's", arguments: ["plain3d", "plain2d"])
+  private static let firstLossTolerance = 1e-5
+  /// Relative, of a parameter's gradient.
+  private static let gradientTolerance = 1e-3
+
+  @Test(
+    "Outputs, gradients and the losses of six steps are the reference's",
+    arguments: ["plain3d", "plain3d_aniso", "plain2d", "regions3d", "resenc3d"])
   func golden(name: String) throws {
     let bench = try Bench()
     let golden = Goldens.path("golden/network/\(name)")
@@ -90,15 +98,21 @@ struct NetworkBindingTests {
       local loss = lunette.loss.deep_supervision(
         lunette.loss.dice{ batch=batch_dice } + lunette.loss.cross_entropy{}, weights)
       local sgd = lunette.optimizer.sgd{ parameters=net:parameters() }
-      local losses = {}
+      local losses, norms = {}, {}
       for step = 1, 6 do
         local value = loss(net:forward(input), targets)
         losses[step] = value:item()
         value:backward()
+        if step == 1 then
+          for _, name in ipairs(net.parameter_names) do
+            local gradient = net:parameter(name).grad
+            norms[name] = gradient and (gradient ^ 2):sum():item() ^ 0.5
+          end
+        end
         sgd:clip(12)
         sgd:step()
       end
-      return ((difference ^ 2):sum() / (expected ^ 2):sum()) ^ 0.5, losses
+      return ((difference ^ 2):sum() / (expected ^ 2):sum()):sqrt():item(), losses, norms
       """, named: "=test",
       arguments: [
         .integer(try #require(json["input_channels"]?.integer)),
@@ -111,6 +125,13 @@ struct NetworkBindingTests {
     let expected = try #require(json["losses"]?.doubles)
     #expect(losses.count == expected.count)
     for (loss, reference) in zip(losses, expected) { #expect(abs(loss - reference) < Self.lossTolerance) }
+    #expect(abs(losses[0] - expected[0]) < Self.firstLossTolerance)
+    let norms = try #require(results[2].table).fields
+    for (parameter, reference) in json["grad_l2_per_parameter_step0"]?.object?.pairs ?? [] {
+      guard let reference = reference.double else { continue }
+      let norm = try #require(norms[parameter]?.number, "\(parameter) has no gradient")
+      #expect(abs(norm - reference) < Self.gradientTolerance * reference + 1e-7, "\(parameter)")
+    }
   }
 
   @Test("A pass goes backwards once, and foreign tensors have no way back")
@@ -132,7 +153,8 @@ struct NetworkBindingTests {
       """)
     let text = try #require(twice)
     #expect(text.contains("goes backwards once") || text.contains("channels"), "\(text)")
-    #expect(bench.failure("lunette.loss.dice{}(target, target)")?.contains("network:forward") == true)
+    let foreign = bench.failure("lunette.loss.dice{}(net:forward(input)[1]:detach(), target):backward()")
+    #expect(foreign?.contains("network:forward") == true)
   }
 }
 

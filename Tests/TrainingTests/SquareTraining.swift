@@ -139,11 +139,12 @@ private var cascadePlans: JSON {
 
 func squareTrainer(
   _ kind: SquareKind = .labels, in folder: URL, epochs: Int, seed: Int = 1,
-  hooks: TrainerHooks = TrainerHooks(),
+  hooks: TrainerHooks = TrainerHooks(), architecture: JSON? = nil,
   cancellation: CancellationFlag = CancellationFlag(),
   _ change: (inout TrainerSettings) -> Void = { _ in }
 ) throws -> Trainer {
-  let plans = try Plans(json: kind == .cascade ? cascadePlans : plans, source: "test")
+  var plans = try Plans(json: kind == .cascade ? cascadePlans : plans, source: "test")
+  if let architecture { plans = try plans.replacingArchitecture(of: "2d", by: architecture) }
   let squares = Squares(kind: kind)
   let task = TrainingTask(
     plans: plans, configuration: try plans.configuration(named: "2d"), labels: try kind.labels, dataset: [:],

@@ -3,6 +3,8 @@
 import Archives
 import Augmentation
 import Foundation
+import Networks
+import Planning
 import Reporting
 import Tensors
 import TestSupport
@@ -12,11 +14,13 @@ import Training
 @Suite(.serialized) struct TrainerTests {
   private func trainer(
     _ kind: SquareKind = .labels, in folder: URL, epochs: Int, seed: Int = 1,
-    hooks: TrainerHooks = TrainerHooks(), cancellation: CancellationFlag = CancellationFlag(),
+    hooks: TrainerHooks = TrainerHooks(), architecture: JSON? = nil,
+    cancellation: CancellationFlag = CancellationFlag(),
     _ change: (inout TrainerSettings) -> Void = { _ in }
   ) throws -> Trainer {
     try squareTrainer(
-      kind, in: folder, epochs: epochs, seed: seed, hooks: hooks, cancellation: cancellation, change)
+      kind, in: folder, epochs: epochs, seed: seed, hooks: hooks, architecture: architecture,
+      cancellation: cancellation, change)
   }
 
   private func weights(_ trainer: Trainer) -> [String: NDArray<Float>] { trainer.checkpoint().weights }
@@ -103,6 +107,84 @@ import Training
     let trainer = try trainer(in: Goldens.temporaryFolder(), epochs: 3, hooks: hooks)
     #expect(throws: Refusal.self) { try trainer.run() }
     #expect(try Checkpoint.state(of: trainer.url(of: .latest)).epoch == 1)
+  }
+
+  @Test("A network of layers learns, and predicts from its checkpoint alone")
+  func networkOfLayers() throws {
+    func block(_ channels: Int, stride: Int = 1) -> LayerSpec {
+      .block(
+        channels: channels, kernel: [3], stride: [stride], bias: true, epsilon: 1e-5, slope: 0.01, zero: false
+      )
+    }
+    // Without skip connections; a gate of one channel says where to look.
+    let spec = LayerSpec.sequence([
+      block(16), block(16, stride: 2), .head, .upsampling(channels: 16, stride: [2]),
+      .product([
+        .identity,
+        .sequence([
+          .convolution(channels: 1, kernel: [1], stride: [1], bias: true), .activation(.sigmoid, slope: 0),
+        ]),
+      ]), block(16), .head,
+    ])
+    let trainer = try trainer(
+      in: Goldens.temporaryFolder(), epochs: 4,
+      architecture: LayerNetworkSpec(spec, dimensionCount: 2).json)
+    try trainer.run()
+    let log = trainer.log.epochs
+    #expect(log[3].trainingLoss < log[0].trainingLoss - 0.1)
+    let checkpoint = try Checkpoint(contentsOf: trainer.url(of: .final))
+    let configuration = try Plans(json: checkpoint.state.plans, source: "checkpoint").configuration(
+      named: "2d")
+    let network = try NetworkSpec(configuration.architecture, source: "checkpoint").makeNetwork(
+      inputChannelCount: 1, outputChannelCount: 2, seed: 9, backend: CPUBackend())
+    try network.load(checkpoint.weights, source: "checkpoint")
+    let image = NDArray<Float>(shape: [1, 1, 16, 16], elements: (0..<256).map { Float($0 % 7) / 7 })
+    func predict(_ network: any SegmentationNetwork) throws -> NDArray<Float> {
+      try network.predict(Tensor(image, pool: network.backend.pool)).hostArray
+    }
+    #expect(try predict(network) == predict(trainer.network))
+  }
+
+  @Test("A loss made of tensor operations trains as the built-in one does")
+  func lossFunction() throws {
+    let entropy = LossFunction { input in
+      let tape = input.tape
+      guard case .labels(let labels, _) = input.target else { return input.output }
+      let shape = [input.output.value.shape[0], 1] + input.output.value.spatialShape
+      let index = Tensor(NDArray(shape: shape, elements: labels.map(Float.init)), pool: tape.backend.pool)
+      let picked = tape.select(tape.logSoftmax(input.output, axis: 1), at: index, axis: 1)
+      let mean = tape.mean(picked, axes: Array(shape.indices))
+      return tape.map(mean, .affine(scale: -1, offset: 0))
+    }
+    var (own, builtIn) = (TrainerHooks(), TrainerHooks())
+    own.loss = SegmentationLoss([WeightedLossTerm(1, .dice())])
+    own.lossFunctions = [WeightedLossFunction(1, entropy)]
+    builtIn.loss = .diceAndCrossEntropy(batchDice: nil)
+    let trainers = try [own, builtIn].map { try trainer(in: Goldens.temporaryFolder(), epochs: 1, hooks: $0) }
+    for trainer in trainers { try trainer.run() }
+    let (a, b) = (trainers[0].log.epochs[0], trainers[1].log.epochs[0])
+    // Rounding differs, and a dozen steps at momentum 0.99 amplify it.
+    #expect(abs(a.trainingLoss - b.trainingLoss) < 1e-3)
+    #expect(abs(a.validationLoss - b.validationLoss) < 1e-2)
+  }
+
+  @Test("A step of one's own sees batch, network and optimizer, and may call the default")
+  func ownStep() throws {
+    var seen: [Int] = []
+    var hooks = TrainerHooks()
+    hooks.step = { step, standard in
+      seen.append(step.iteration)
+      #expect(step.batch.images.shape == [4, 1, 16, 16] && step.targets.count == 2)
+      return step.iteration % 2 == 0 ? try standard() : 0.25
+    }
+    let own = try trainer(in: Goldens.temporaryFolder(), epochs: 1, hooks: hooks)
+    try own.run()
+    #expect(seen == Array(0..<12))
+    #expect(own.checkpoint().state.stepCount == 6)
+    #expect(own.checkpoint().state.usesHooks)
+    hooks.step = { _, _ in .nan }
+    let broken = try trainer(in: Goldens.temporaryFolder(), epochs: 1, hooks: hooks)
+    #expect(throws: TrainingDiverged.self) { try broken.run() }
   }
 
   @Test("A schedule in place of the polynomial one sets the learning rate")

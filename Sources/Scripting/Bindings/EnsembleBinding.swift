@@ -94,7 +94,7 @@ final class EnsembleObject: ScriptObject {
     ])
     let answer = try function.call([context, .function(LuaFunction(fallback))], in: state).first ?? .nil
     if answer.isNil { return average(maps) }
-    guard let tensor = answer.object as? TensorObject, tensor.array.shape == maps[0].shape else {
+    guard let tensor = answer.object as? TensorObject, tensor.shape == maps[0].shape else {
       throw Diagnostic(
         "combine returned what it cannot",
         expected: "a tensor of shape \(maps[0].shape), or nil for the average",

@@ -4,6 +4,7 @@ import Archives
 import Foundation
 import LuaHost
 import Reporting
+import Tensors
 
 /// The content of a function, apart from where it was written.
 struct FunctionIdentity {
@@ -37,6 +38,11 @@ struct FunctionIdentity {
   ) throws -> JSON {
     switch value {
     case .function(let function): return try json(of: function, in: state, depth: depth)
+    case .object(let tensor as TensorObject):
+      let array = tensor.array
+      let bytes = array.elements.withUnsafeBytes { Data($0) }
+      return ["tensor": JSON(array.shape), "content": .string(ContentHash(bytes).description)]
+    case .object(let loss as LossObject): return try loss.identity(in: state)
     case .object(let object): return .string(object.luaDescription)
     case .reference: return .string("a library")
     default: return try value.json(at: name)

@@ -1,21 +1,46 @@
-// `lunette.loss`: segmentation losses as values with operators, and their numbers that can go backwards.
+// `lunette.loss`: segmentation losses as values with operators: built-in terms, and functions of differentiable tensors.
 
+import Archives
 import Backends
 import LuaHost
 import Networks
 import Reporting
 import Tensors
 
-/// A loss in scripts: weighted terms, perhaps spread over the resolutions of deep supervision.
+/// A loss in scripts: weighted terms and functions, perhaps spread over the resolutions of deep supervision.
 final class LossObject: ScriptObject {
+  /// A function of scripts with its factor.
+  struct WeightedFunction {
+    var weight: Double
+    let function: LuaFunction
+  }
+
   let loss: SegmentationLoss
+  let functions: [WeightedFunction]
   /// One weight per resolution; nil for a loss of the finest one alone.
   let weights: [Double]?
+  /// A loss that a trainer put together, whose functions are Swift's already.
+  private let made: DeepSupervisionLoss?
+  /// The label that does not count, when the caller names none.
+  private let standardIgnoredLabel: Int?
 
-  init(_ loss: SegmentationLoss, weights: [Double]? = nil) {
+  init(_ loss: SegmentationLoss, functions: [WeightedFunction] = [], weights: [Double]? = nil) {
     self.loss = loss
+    self.functions = functions
     self.weights = weights
+    made = nil
+    standardIgnoredLabel = nil
   }
+
+  init(_ made: DeepSupervisionLoss, ignoredLabel: Int?) {
+    loss = made.loss
+    functions = []
+    weights = made.weights
+    self.made = made
+    standardIgnoredLabel = ignoredLabel
+  }
+
+  var luaAnchors: [LuaValue] { functions.map { .function($0.function) } }
 
   var luaDescription: String {
     let terms = loss.terms.map { weighted in
@@ -31,47 +56,147 @@ final class LossObject: ScriptObject {
       }
       return weighted.weight == 1 ? name : "\(weighted.weight) × \(name)"
     }
-    return "loss " + terms.joined(separator: " + ") + (weights.map { " with deep supervision \($0)" } ?? "")
+    let own = (functions.map(\.weight) + (made?.functions.map(\.weight) ?? [])).map {
+      $0 == 1 ? "a function" : "\($0) × a function"
+    }
+    return "loss " + (terms + own).joined(separator: " + ")
+      + (weights.map { " with deep supervision \($0)" } ?? "")
+  }
+
+  /// What distinguishes the loss from others in a run's identity.
+  func identity(in state: LuaState) throws -> JSON {
+    // Every constant of every term; the description leaves some out.
+    let terms = JSON.array(loss.terms.map { ["weight": .number($0.weight), "term": .string("\($0.term)")] })
+    let own = try functions.map { weighted -> JSON in
+      [
+        "weight": .number(weighted.weight),
+        "function": try FunctionIdentity(of: weighted.function, in: state).json,
+      ]
+    }
+    return own.isEmpty ? .string(luaDescription) : ["terms": terms, "functions": .array(own)]
+  }
+
+  // MARK: - Operators
+
+  /// A loss, or a function that becomes one.
+  private static func loss(_ value: LuaValue) throws -> LossObject? {
+    if let function = value.function {
+      return LossObject(SegmentationLoss([]), functions: [WeightedFunction(weight: 1, function: function)])
+    }
+    let loss = value.object as? LossObject
+    guard loss?.weights == nil else {
+      throw Diagnostic("losses are combined before they are given to deep_supervision")
+    }
+    return loss
+  }
+
+  private func scaled(_ factor: Double) -> LossObject {
+    LossObject(
+      factor * loss,
+      functions: functions.map { WeightedFunction(weight: factor * $0.weight, function: $0.function) })
   }
 
   func luaOperate(
     _ operation: LuaOperator, _ left: LuaValue, _ right: LuaValue, in state: LuaState
   ) throws -> LuaValue? {
-    let a = left.object as? LossObject
-    let b = right.object as? LossObject
-    guard a?.weights == nil, b?.weights == nil else {
-      throw Diagnostic("losses are combined before they are given to deep_supervision")
-    }
+    let (a, b) = (try Self.loss(left), try Self.loss(right))
     switch operation {
     case .add:
       guard let a, let b else { return nil }
-      return .object(LossObject(a.loss + b.loss))
+      return .object(LossObject(a.loss + b.loss, functions: a.functions + b.functions))
     case .multiply:
-      if let factor = left.number, let b { return .object(LossObject(factor * b.loss)) }
-      if let factor = right.number, let a { return .object(LossObject(factor * a.loss)) }
+      if let factor = left.number, let b { return .object(b.scaled(factor)) }
+      if let factor = right.number, let a { return .object(a.scaled(factor)) }
       return nil
     default: return nil
     }
+  }
+
+  // MARK: - Calls
+
+  /// The functions as the engine calls them.
+  func engineFunctions(in state: LuaState) -> [WeightedLossFunction] {
+    functions.map { WeightedLossFunction($0.weight, Self.engineFunction($0.function, in: state)) }
+  }
+
+  /// A function of scripts as the engine calls it, on the thread of the state.
+  static func engineFunction(_ function: LuaFunction, in state: LuaState) -> LossFunction {
+    LossFunction { input in
+      // The tensors of the last call hold memory that Lua's collector is in no hurry to free.
+      try state.collectGarbage()
+      var context: [String: LuaValue] = ["level": .integer(input.level + 1)]
+      if case .labels(_, let ignored?) = input.target { context["ignore_label"] = .integer(ignored) }
+      let target = TensorObject(input.target.array(for: input.output.value.shape))
+      let answer =
+        try function.call(
+          [.object(TensorObject(input.output, on: input.tape)), .object(target), .fields(context)], in: state
+        ).first ?? .nil
+      return try result(answer, of: input)
+    }
+  }
+
+  private static func result(_ answer: LuaValue, of input: LossFunction.Input) throws -> Variable {
+    let backend = input.tape.backend
+    if let number = answer.number, !input.output.isWatched {
+      return Variable(
+        Tensor(NDArray(shape: [], elements: [Float(number)]), pool: backend.pool), needsGradient: false)
+    }
+    guard let tensor = answer.object as? TensorObject, tensor.count == 1 else {
+      throw Diagnostic(
+        "a loss function returned what it cannot", expected: "a tensor that holds one number",
+        found: (answer.object as? TensorObject).map { "a tensor \($0.shape)" } ?? "a \(answer.typeName)",
+        remedy: "end the loss in :sum() or :mean()")
+    }
+    guard !input.output.isWatched || tensor.tape === input.tape.current else {
+      throw Diagnostic(
+        "a loss function returned a number that does not depend on its output",
+        remedy:
+          "compute the loss from output with operations on tensors; item() and detach() cut the way back")
+    }
+    return tensor.variable(on: input.tape.current)
   }
 
   /// `loss(heads, targets)`: the value, able to go backwards when the heads come from a network.
   func luaCall(_ arguments: [LuaValue], in state: LuaState) throws -> [LuaValue] {
     let heads = try Self.tensors(arguments.first ?? .nil, "heads")
     let targets = try Self.tensors(arguments.count > 1 ? arguments[1] : .nil, "targets")
-    let weights = weights ?? [1]
-    let supervision = DeepSupervisionLoss(loss: loss, weights: weights)
+    let ignored = try Self.ignoredLabel(arguments.count > 2 ? arguments[2] : .nil) ?? standardIgnoredLabel
+    let supervision =
+      made
+      ?? DeepSupervisionLoss(loss: loss, functions: engineFunctions(in: state), weights: weights ?? [1])
     let needed = supervision.neededHeadCount
     guard heads.count >= needed, targets.count >= needed else {
       throw Diagnostic(
         "the loss needs more resolutions", expected: "\(needed) heads and targets",
         found: "\(heads.count) heads, \(targets.count) targets")
     }
-    guard let output = heads[0].origin, heads.prefix(needed).allSatisfy({ $0.origin?.pass === output.pass })
-    else {
-      throw Diagnostic("a loss is computed on what network:forward gave", found: "tensors from elsewhere")
+    let prepared = try zip(heads, targets).prefix(needed).map {
+      try Self.target($1, for: $0.shape, ignored: ignored)
     }
-    let prepared = try zip(heads, targets).prefix(needed).map { try Self.target($1.array, for: $0.array) }
-    return [.object(LossValueObject(pass: output.pass, loss: supervision, targets: prepared))]
+    guard !loss.needsLabels || !prepared.contains(where: \.isRegional) else {
+      throw Diagnostic(
+        "the loss knows labels only", expected: "targets with one channel of labels", found: "region maps",
+        remedy: "use Dice, Tversky and plain cross-entropy for regions")
+    }
+    return [
+      .object(
+        try TensorObject.apply(Array(heads.prefix(needed)), in: state) { tape, heads in
+          try supervision.variable(heads, prepared, on: tape)
+        })
+    ]
+  }
+
+  private static func ignoredLabel(_ value: LuaValue) throws -> Int? {
+    if value.isNil { return nil }
+    guard let table = value.table, table.fields.keys.allSatisfy({ $0 == "ignore_label" }),
+      table.array.isEmpty,
+      let label = table["ignore_label"].integer
+    else {
+      throw Diagnostic(
+        "a loss is called as loss(heads, targets)", expected: "nothing more, or { ignore_label=3 }",
+        found: "a \(value.typeName)")
+    }
+    return label
   }
 
   /// One tensor, or a list of them.
@@ -86,70 +211,48 @@ final class LossObject: ScriptObject {
     return tensors
   }
 
-  /// Labels `[N, 1, ...]`, or region maps `[N, R, ...]` when there is one per output.
-  private static func target(_ target: NDArray<Float>, for logits: NDArray<Float>) throws
+  /// Labels `[N, 1, ...]`, or region maps `[N, R, ...]`: one per output, and perhaps one of what does not count.
+  private static func target(_ target: TensorObject, for logits: [Int], ignored: Int?) throws
     -> SegmentationTarget
   {
-    let values = target.elements.map { Int16($0) }
-    let spatial = logits.shape.dropFirst(2)
-    guard target.shape.count == logits.shape.count, target.shape.first == logits.shape.first,
-      target.shape.dropFirst(2) == spatial, [1, logits.shape[1]].contains(target.shape[1])
+    let shape = target.shape
+    guard logits.count >= 3, shape.count == logits.count, shape[0] == logits[0],
+      shape.dropFirst(2) == logits.dropFirst(2), [1, logits[1], logits[1] + 1].contains(shape[1])
     else {
       throw Diagnostic(
         "a target does not fit its logits",
-        expected: "[\(logits.shape[0]), 1 or \(logits.shape[1]), \(spatial)]",
-        found: "\(target.shape)")
+        expected: "[\(logits.first ?? 0), 1 or \(logits.dropFirst().first ?? 0), ...] like \(logits)",
+        found: "\(shape)")
     }
-    return target.shape[1] == 1 ? .labels(values, ignored: nil) : .regions(values, hasIgnoreMap: false)
+    let array = target.array
+    guard array.elements.allSatisfy({ $0 >= -32768 && $0 <= 32767 }) else {
+      throw Diagnostic("a target holds labels", expected: "whole numbers to 32767", found: "larger numbers")
+    }
+    let values = array.elements.map { Int16($0) }
+    return shape[1] == 1
+      ? .labels(values, ignored: ignored) : .regions(values, hasIgnoreMap: shape[1] == logits[1] + 1)
   }
 
   static let schema = ObjectSchema(
-    "loss", "A segmentation loss; losses add, and numbers scale them.",
+    "loss",
+    "A segmentation loss; losses and functions add, and numbers scale them. loss(heads, targets) gives a tensor.",
     example: "local loss = lunette.loss.dice{} + 0.5 * lunette.loss.cross_entropy{}\n"
-      + "local value = loss(heads, targets)")
+      + "local value = loss(heads, targets)\nlocal ignoring = loss(heads, targets, { ignore_label=3 })")
 }
 
-/// The number that a loss came to, and the way back.
-final class LossValueObject: ScriptObject {
-  private let pass: NetworkPass
-  private let loss: DeepSupervisionLoss
-  private let targets: [SegmentationTarget]
-  private let value: Double
+extension SegmentationTarget {
+  fileprivate var isRegional: Bool { if case .regions = self { true } else { false } }
 
-  init(pass: NetworkPass, loss: DeepSupervisionLoss, targets: [SegmentationTarget]) {
-    self.pass = pass
-    self.loss = loss
-    self.targets = targets
-    value = loss(pass.heads, targets, on: Tape(backend: pass.tape.backend, isRecording: false))
+  /// The numbers as scripts see them: `[N, 1, ...]` labels, or `[N, R, ...]` maps, the last of which may be what does not
+  /// count.
+  func array(for logits: [Int]) -> NDArray<Float> {
+    let (values, channels) =
+      switch self {
+      case .labels(let labels, _): (labels, 1)
+      case .regions(let maps, let hasIgnoreMap): (maps, logits[1] + (hasIgnoreMap ? 1 : 0))
+      }
+    return NDArray(shape: [logits[0], channels] + logits.dropFirst(2), elements: values.map(Float.init))
   }
-
-  var luaDescription: String { "\(value)" }
-
-  /// Sends the gradients to the network's parameters; once per forward pass.
-  func backward() throws {
-    try pass.spend()
-    _ = loss(pass.heads, targets, on: pass.tape)
-    try pass.tape.backward()
-  }
-
-  static let schema = ObjectSchema(
-    "loss_value", "The number that a loss came to.",
-    example: "local value = loss(net:forward(input), targets)\nvalue:backward()\nprint(value:item())",
-    methods: [
-      .method(
-        FunctionSchema(
-          "loss_value:item", "The number itself.", returns: "a number", example: "print(value:item())")
-      ) { (it: LossValueObject, _) in .number(it.value) },
-      .method(
-        FunctionSchema(
-          "loss_value:backward", "Sends gradients back to the network's parameters.",
-          details: "The network's forward pass can go backwards once.", returns: "nothing",
-          example: "value:backward()")
-      ) { (it: LossValueObject, _) in
-        try it.backward()
-        return .nil
-      },
-    ])
 }
 
 extension Binding {
@@ -239,6 +342,29 @@ extension Binding {
       example: "local loss = lunette.loss.dice{} + 0.5 * lunette.loss.focal{ gamma=2 }")
   ) { arguments in [single(.focal(gamma: try arguments.number("gamma")))] }
 
+  static let customLoss = Binding(
+    FunctionSchema(
+      "lunette.loss.custom",
+      "A function of differentiable tensors as a loss, to be scaled and added to others.",
+      parameters: [
+        .required(
+          "loss", .override("(output, target, ctx)"),
+          "gives one number from logits [N, K, ...] and labels [N, 1, ...] or region maps [N, R, ...] of one "
+            + "resolution; ctx.level counts resolutions from 1, ctx.ignore_label is the label that does not count"
+        )
+      ], returns: "a loss",
+      example: "local brier = lunette.loss.custom(function(output, target)\n"
+        + "  return (output:softmax() - target:one_hot(output.shape[2])):pow(2):mean()\nend)\n"
+        + "local loss = lunette.loss.dice{} + 0.5 * brier")
+  ) { arguments in
+    [
+      .object(
+        LossObject(
+          SegmentationLoss([]),
+          functions: [LossObject.WeightedFunction(weight: 1, function: try arguments.function("loss"))]))
+    ]
+  }
+
   static let deepSupervision = Binding(
     FunctionSchema(
       "lunette.loss.deep_supervision", "Spreads a loss over the resolutions of a network.",
@@ -251,6 +377,9 @@ extension Binding {
         + "  { 2/3, 1/3, 0 })")
   ) { arguments in
     let base: LossObject = try arguments.object("loss")
-    return [.object(LossObject(base.loss, weights: try arguments.numbers("weights")))]
+    guard base.weights == nil else { throw Diagnostic("the loss is spread over resolutions already") }
+    return [
+      .object(LossObject(base.loss, functions: base.functions, weights: try arguments.numbers("weights")))
+    ]
   }
 }

@@ -8,35 +8,6 @@ import Networks
 import Reporting
 import Tensors
 
-/// One forward pass: the heads and the tape that leads back.
-final class NetworkPass {
-  let heads: [Variable]
-  let tape: Tape
-  private var isSpent = false
-
-  init(heads: [Variable], tape: Tape) {
-    self.heads = heads
-    self.tape = tape
-  }
-
-  /// Notes that the way back is taken.
-  func spend() throws {
-    guard tape.isRecording, !isSpent else {
-      throw Diagnostic(
-        isSpent ? "a forward pass goes backwards once" : "this forward pass kept nothing to go back",
-        remedy: isSpent ? "call network:forward again" : "leave gradients=false out of network:forward")
-    }
-    isSpent = true
-  }
-}
-
-/// Which head of which pass a tensor is.
-struct NetworkOutput {
-  let pass: NetworkPass
-  /// Bytes that the pass keeps alive, for Lua's garbage collection.
-  let byteCount: Int
-}
-
 /// A network in scripts.
 final class NetworkObject: ScriptObject {
   let network: any SegmentationNetwork
@@ -48,22 +19,20 @@ final class NetworkObject: ScriptObject {
     "network of \(network.parameterCount) parameters with \(network.headCount) heads"
   }
 
-  func forward(_ input: NDArray<Float>, gradients: Bool, precision: Precision) throws -> LuaValue {
+  func forward(_ input: TensorObject, gradients: Bool, precision: Precision) throws -> LuaValue {
     guard input.shape.count == 4 || input.shape.count == 5 else {
       throw Diagnostic(
         "a network takes a batch of images", expected: "[N, C, spatial...]", found: "\(input.shape)")
     }
     let backend = network.backend
     let tape = Tape(backend: backend, isRecording: gradients)
-    let heads = try network.forward(
-      backend.converted(Tensor(input, pool: backend.pool), to: precision), heads: network.headCount, on: tape)
-    let pass = NetworkPass(heads: heads, tape: tape)
+    let images = backend.converted(input.tensor(on: backend), to: precision)
+    let heads = try network.forward(images, heads: network.headCount, on: tape)
     // What a pass keeps is not known here; about a hundred feature maps per input voxel are usual.
     let kept = gradients ? 400 * input.count : 0
     return .array(
       heads.enumerated().map { index, head in
-        let output = NetworkOutput(pass: pass, byteCount: index == 0 ? kept : 0)
-        return .object(TensorObject(backend.plain(head.value).hostArray, origin: output))
+        .object(TensorObject(tape.plain(head), on: tape, extraByteCount: index == 0 ? kept : 0))
       })
   }
 
@@ -96,7 +65,7 @@ final class NetworkObject: ScriptObject {
       ) { (it: NetworkObject, arguments) in
         let input: TensorObject = try arguments.object("input")
         return try it.forward(
-          input.array, gradients: arguments.boolean("gradients"),
+          input, gradients: arguments.boolean("gradients"),
           precision: Precision(name: arguments.string("precision")) ?? .float32)
       },
       .method(
@@ -106,7 +75,7 @@ final class NetworkObject: ScriptObject {
       ) { (it: NetworkObject, _) in .object(ParametersObject(it.network)) },
       .method(
         FunctionSchema(
-          "network:parameter", "One learnable tensor by name.",
+          "network:parameter", "One learnable tensor by name: the network's own, not a copy.",
           parameters: [.required("name", .string, "the name, as in net.parameter_names")],
           returns: "a tensor",
           example: "print(net:parameter(net.parameter_names[1]).shape[1])")
@@ -119,19 +88,42 @@ final class NetworkObject: ScriptObject {
               "did you mean '\($0)'?"
             })
         }
-        return .object(TensorObject(parameter.value.hostArray))
+        return .object(TensorObject(parameter))
       },
     ])
 }
 
 /// A network's parameters on their way to an optimizer.
 final class ParametersObject: ScriptObject {
-  let network: any SegmentationNetwork
+  let parameters: [Parameter]
+  let backend: any Backend
 
-  init(_ network: any SegmentationNetwork) { self.network = network }
+  init(_ network: any SegmentationNetwork) {
+    parameters = network.parameters
+    backend = network.backend
+  }
 
-  var luaDescription: String { "\(network.parameters.count) parameters" }
-  func luaLength() throws -> LuaValue { .integer(network.parameters.count) }
+  init(_ parameters: [Parameter], backend: any Backend) {
+    self.parameters = parameters
+    self.backend = backend
+  }
+
+  var luaDescription: String { "\(parameters.count) parameters" }
+  func luaLength() throws -> LuaValue { .integer(parameters.count) }
+
+  /// What an optimizer is given: a network's parameters, or a list of learnable tensors.
+  static func given(_ arguments: Arguments) throws -> ParametersObject {
+    if let parameters = arguments["parameters"].object as? ParametersObject { return parameters }
+    let tensors = arguments["parameters"].table?.array.compactMap { $0.object as? TensorObject } ?? []
+    let parameters = tensors.compactMap(\.parameter)
+    guard !parameters.isEmpty, parameters.count == tensors.count else {
+      throw Diagnostic(
+        "an optimizer changes learnable tensors",
+        expected: "net:parameters(), or tensors that require gradients",
+        remedy: "call requires_grad() on each")
+    }
+    return ParametersObject(parameters, backend: try ScriptRegistry.of(arguments.state).backend())
+  }
 
   static let schema = ObjectSchema(
     "parameters", "The learnable tensors of a network.",
@@ -179,6 +171,15 @@ final class OptimizerObject: ScriptObject {
       ) { (it: OptimizerObject, arguments) in .number(it.optimizer.clip(try arguments.number("limit"))) },
       .method(
         FunctionSchema(
+          "optimizer:zero_grad", "Forgets the gradients gathered since the last step.",
+          details: "A step clears them by itself; this is for gradients that are not to be used.",
+          returns: "nothing", example: "sgd:zero_grad()")
+      ) { (it: OptimizerObject, _) in
+        for parameter in it.optimizer.parameters { parameter.gradient = nil }
+        return .nil
+      },
+      .method(
+        FunctionSchema(
           "optimizer:step", "Changes every parameter along its gradient, and clears the gradients.",
           returns: "nothing", example: "sgd:step()")
       ) { (it: OptimizerObject, _) in
@@ -194,9 +195,12 @@ extension Binding {
       "lunette.network", "Builds a network, with random weights or those of a file.",
       parameters: [
         .required(
-          "architecture", .either([.path, .map(.any)]),
-          "network_class_name and arch_kwargs as in plans: a table, or a JSON file with them or with `architecture`"
+          "architecture", .either([.path, .object("layer"), .map(.any)]),
+          "a layer, or network_class_name and arch_kwargs as in plans: a table, or a JSON file with them or with "
+            + "`architecture`"
         ),
+        ParameterSchema(
+          "dimensions", .integer, default: 3, in: 2...3, "the spatial axes of a network of layers"),
         ParameterSchema("weights", .path, "a .pth checkpoint or state dictionary"),
         .required("input_channels", .integer, in: 1...10_000, "the channels of the images"),
         .required("output_channels", .integer, in: 1...10_000, "labels with background, or regions"),
@@ -207,7 +211,10 @@ extension Binding {
   ) { arguments in
     let source: String
     var json: JSON
-    if let path = arguments["architecture"].string {
+    if let layer = arguments["architecture"].object as? LayerObject {
+      source = "architecture"
+      json = LayerNetworkSpec(layer.spec, dimensionCount: try arguments.integer("dimensions")).json
+    } else if let path = arguments["architecture"].string {
       source = path
       json = try JSON(contentsOf: fileURL(path))
     } else {
@@ -215,8 +222,8 @@ extension Binding {
       json = try arguments["architecture"].json(at: "architecture")
     }
     if let inner = json["architecture"] { json = inner }
-    let network = makeNetwork(
-      try ArchitectureSpec(json, source: source), inputChannelCount: try arguments.integer("input_channels"),
+    let network = try NetworkSpec(json, source: source).makeNetwork(
+      inputChannelCount: try arguments.integer("input_channels"),
       outputChannelCount: try arguments.integer("output_channels"), seed: try arguments.integer("seed"),
       backend: try ScriptRegistry.of(arguments.state).backend())
     if arguments.has("weights") {
@@ -229,11 +236,15 @@ extension Binding {
     return [.object(NetworkObject(network))]
   }
 
+  private static let parametersKey = ParameterSchema.required(
+    "parameters", .either([.object("parameters"), .list(.object("tensor"))]),
+    "what net:parameters() gives, or a list of tensors that require gradients")
+
   static let sgd = Binding(
     FunctionSchema(
       "lunette.optimizer.sgd", "Stochastic gradient descent with momentum, as nnU-Net uses it.",
       parameters: [
-        .required("parameters", .object("parameters"), "what net:parameters() gives"),
+        parametersKey,
         ParameterSchema("lr", .number, default: 0.01, in: 0...1000, "the learning rate"),
         ParameterSchema(
           "momentum", .number, default: 0.99, in: 0...1, "the share of the last direction kept"),
@@ -242,14 +253,14 @@ extension Binding {
       ], positional: 0, returns: "an optimizer",
       example: "local sgd = lunette.optimizer.sgd{ parameters=net:parameters(), lr=0.01 }")
   ) { arguments in
-    let parameters: ParametersObject = try arguments.object("parameters")
+    let parameters = try ParametersObject.given(arguments)
     return [
       .object(
         OptimizerObject(
           Optimizer(
             .sgd(
               momentum: try arguments.number("momentum"), nesterov: try arguments.boolean("nesterov")),
-            parameters: parameters.network.parameters, backend: parameters.network.backend,
+            parameters: parameters.parameters, backend: parameters.backend,
             learningRate: try arguments.number("lr"), weightDecay: try arguments.number("weight_decay"))))
     ]
   }
@@ -276,7 +287,7 @@ extension Binding {
       FunctionSchema(
         "lunette.optimizer.\(name)", summary,
         parameters: [
-          .required("parameters", .object("parameters"), "what net:parameters() gives"),
+          parametersKey,
           ParameterSchema("lr", .number, default: 0.001, in: 0...1000, "the learning rate"),
           ParameterSchema(
             "weight_decay", .number, default: .number(weightDecay), in: 0...1,
@@ -284,13 +295,13 @@ extension Binding {
         ] + (hasAMSGrad ? [amsgrad] : []), positional: 0, returns: "an optimizer",
         example: "local optimizer = lunette.optimizer.\(name){ parameters=net:parameters(), lr=0.001 }")
     ) { arguments in
-      let parameters: ParametersObject = try arguments.object("parameters")
+      let parameters = try ParametersObject.given(arguments)
       return [
         .object(
           OptimizerObject(
             Optimizer(
               rule(hasAMSGrad ? try arguments.boolean("amsgrad") : false),
-              parameters: parameters.network.parameters, backend: parameters.network.backend,
+              parameters: parameters.parameters, backend: parameters.backend,
               learningRate: try arguments.number("lr"), weightDecay: try arguments.number("weight_decay"))))
       ]
     }

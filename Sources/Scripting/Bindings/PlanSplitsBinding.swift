@@ -31,17 +31,22 @@ extension DatasetObject {
     guard let rule = arguments["rule"].function else {
       return table(of: try CrossValidationSplits.readOrCreate(in: folder, identifiers: identifiers))
     }
-    let fallback = LuaNativeFunction("default of splits") { _ in
-      [table(of: try CrossValidationSplits(identifiers: identifiers))]
-    }
-    let answer =
-      try rule.call(
-        [.array(identifiers), .function(LuaFunction(fallback))], in: arguments.state
-      ).first ?? .nil
-    let splits =
-      answer.isNil ? try CrossValidationSplits(identifiers: identifiers) : try splits(answer, identifiers)
+    let splits = try splits(
+      of: identifiers, by: rule, standard: { try CrossValidationSplits(identifiers: identifiers) },
+      in: arguments.state)
     try save(splits, in: folder, overwrites: arguments.boolean("overwrite"))
     return table(of: splits)
+  }
+
+  /// The folds that a function of cases and default gives, checked.
+  static func splits(
+    of identifiers: [String], by rule: LuaFunction, standard: @escaping () throws -> CrossValidationSplits,
+    in state: LuaState
+  ) throws -> CrossValidationSplits {
+    let fallback = LuaNativeFunction("default of splits") { _ in [table(of: try standard())] }
+    let answer =
+      try rule.call([.array(identifiers), .function(LuaFunction(fallback))], in: state).first ?? .nil
+    return answer.isNil ? try standard() : try splits(answer, identifiers)
   }
 
   private static func table(of splits: CrossValidationSplits) -> LuaValue {

@@ -6,15 +6,17 @@ extension Catalog {
     functions: [
       .roots, .dataset, .phantom, .fingerprint, .plan, .augmentation, .trainer, .train, .model, .ensemble,
       .volume, .evaluate, .tensor,
-      .loadTensor, .network, .dice, .tversky, .crossEntropy, .topK, .focal, .deepSupervision, .sgd, .adam,
+      .loadTensor, .filledTensor, .normalTensor, .joinedTensors, .stackedTensors, .network, .dice, .tversky,
+      .crossEntropy, .topK, .focal, .customLoss, .deepSupervision, .sgd, .adam,
       .adamw, .adan, .reference,
-    ],
+    ] + Binding.layers,
     objects: [
       DatasetObject.schema, FingerprintObject.schema, PlanObject.schema, ConfigurationsObject.schema,
       ConfigurationObject.schema, AugmentationObject.schema, AugmentationDrawObject.schema,
       TrainerObject.schema, RunObject.schema,
       ModelObject.schema, PredictionObject.schema, EnsembleObject.schema, VolumeObject.schema,
-      EvaluationObject.schema, TensorObject.schema, NetworkObject.schema, ParametersObject.schema,
-      LossObject.schema, LossValueObject.schema, OptimizerObject.schema,
+      EvaluationObject.schema, TensorObject.schema, NetworkObject.schema, LayerObject.schema,
+      ParametersObject.schema,
+      LossObject.schema, OptimizerObject.schema,
     ])
 }

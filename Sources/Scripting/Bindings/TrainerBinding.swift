@@ -4,6 +4,7 @@ package import Archives
 import Augmentation
 import Foundation
 package import LuaHost
+import Networks
 package import Pipelines
 import Reporting
 package import Training
@@ -12,7 +13,7 @@ package import Training
 package final class TrainerObject: ScriptObject {
   package let settings: TrainerSettings
   /// The functions and objects that were given, by key; those under `observe` with that prefix.
-  private let functions: [String: LuaValue]
+  let functions: [String: LuaValue]
 
   init(settings: TrainerSettings, functions: [String: LuaValue]) {
     self.settings = settings
@@ -85,7 +86,9 @@ package final class TrainerObject: ScriptObject {
 
   private static let overrides = [
     ParameterSchema(
-      "loss", .object("loss"), "the loss of one resolution, in place of Dice plus cross-entropy"),
+      "loss", .either([.object("loss"), .override("(output, target, ctx)")]),
+      "the loss of one resolution, in place of Dice plus cross-entropy: a loss, or a function as for "
+        + "lunette.loss.custom"),
     ParameterSchema(
       "augmentation", .either([.object("augmentation"), .override("(pipeline)")]),
       "an augmentation, or a function that gives one from the default"),
@@ -93,6 +96,18 @@ package final class TrainerObject: ScriptObject {
       "schedule", .override("(t)"),
       "gives the learning rate from t.epoch (from 0), t.epochs, t.initial_lr and t.default; nil keeps the default"
     ),
+    ParameterSchema(
+      "network", .either([.object("layer"), .override("(ctx, default)")]),
+      "the network in place of the plan's: a layer of lunette.layer, or a function that gives a layer, or changed "
+        + "default(), the plan's architecture as a table. ctx has configuration, patch_size, spacing, input_channels, "
+        + "output_channels"),
+    ParameterSchema(
+      "split", .override("(cases, default)"),
+      "gives a list of folds, each { train={...}, val={...} }; default() gives those of splits_final.json"),
+    ParameterSchema(
+      "step", .override("(ctx, default)"),
+      "does one training step and gives its loss; default() does nnU-Net's. ctx has epoch, iteration, cases, images, "
+        + "targets, network, optimizer and loss"),
   ]
 
   private static let observers = ParameterSchema(
@@ -140,7 +155,16 @@ package final class TrainerObject: ScriptObject {
   /// The functions as the trainer calls them, on the thread of the state.
   package func hooks(in state: LuaState) -> TrainerHooks {
     var hooks = TrainerHooks()
-    hooks.loss = (functions["loss"]?.object as? LossObject)?.loss
+    if let loss = functions["loss"]?.object as? LossObject {
+      hooks.loss = loss.loss
+      hooks.lossFunctions = loss.engineFunctions(in: state)
+    } else if let function = functions["loss"]?.function {
+      hooks.loss = SegmentationLoss([])
+      hooks.lossFunctions = [WeightedLossFunction(1, LossObject.engineFunction(function, in: state))]
+    }
+    hooks.architecture = architectureHook(in: state)
+    hooks.step = stepHook(in: state)
+    hooks.split = splitHook(in: state)
     hooks.augmentation = augmentationHook(in: state)
     hooks.schedule = scheduleHook(in: state)
     if let function = functions["observe.epoch_start"]?.function {
@@ -157,43 +181,6 @@ package final class TrainerObject: ScriptObject {
       hooks.epochEnd = { _ = try function.call([$0.luaValue], in: state) }
     }
     return hooks
-  }
-
-  private func scheduleHook(in state: LuaState) -> ((Int) throws -> Double)? {
-    guard let function = functions["schedule"]?.function else { return nil }
-    return { [settings] epoch in
-      let standard = settings.learningRate(epoch: epoch)
-      let context: LuaValue = .fields([
-        "epoch": .integer(epoch), "epochs": .integer(settings.epochs),
-        "initial_lr": .number(settings.initialLearningRate), "default": .number(standard),
-      ])
-      let answer = try function.call([context], in: state).first ?? .nil
-      if answer.isNil { return standard }
-      guard let rate = answer.number, rate.isFinite, rate >= 0 else {
-        throw Diagnostic(
-          "schedule returned what it cannot", expected: "a learning rate from 0, or nil for the default",
-          found: "a \(answer.typeName)")
-      }
-      return rate
-    }
-  }
-
-  private func augmentationHook(
-    in state: LuaState
-  ) -> ((AugmentationPipeline) throws -> AugmentationPipeline)? {
-    guard let value = functions["augmentation"] else { return nil }
-    if let object = value.object as? AugmentationObject { return { _ in object.pipeline } }
-    guard let function = value.function else { return nil }
-    return { pipeline in
-      let answer = try function.call([.object(AugmentationObject(pipeline))], in: state).first ?? .nil
-      if answer.isNil { return pipeline }
-      guard let changed = answer.object as? AugmentationObject else {
-        throw Diagnostic(
-          "augmentation returned what it cannot", expected: "an augmentation, or nil for the default",
-          found: "a \(answer.typeName)")
-      }
-      return changed.pipeline
-    }
   }
 
   /// The trainer as the pipeline takes it.
@@ -215,6 +202,8 @@ package final class TrainerObject: ScriptObject {
         overrides[name] = try FunctionIdentity(of: function, in: state).json
       } else if let augmentation = value.object as? AugmentationObject {
         overrides[name] = augmentation.pipeline.list()
+      } else if let loss = value.object as? LossObject {
+        overrides[name] = try loss.identity(in: state)
       } else if let object = value.object {
         overrides[name] = .string(object.luaDescription)
       }
