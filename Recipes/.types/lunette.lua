@@ -3,6 +3,8 @@
 
 lunette = {}
 
+lunette.layer = {}
+
 lunette.loss = {}
 
 lunette.optimizer = {}
@@ -34,7 +36,7 @@ function lunette.plan(arguments) end
 function lunette.augmentation(arguments) end
 
 ---Makes a training procedure; every key left out has nnU-Net's value.
----@param arguments { name?: string, epochs?: integer, iterations?: integer, validation_iterations?: integer, initial_lr?: number, weight_decay?: number, optimizer?: "sgd"|"adam"|"adamw"|"adan", amsgrad?: boolean, lr_schedule?: "poly"|"cosine", warmup_epochs?: integer, momentum?: number, nesterov?: boolean, foreground_fraction?: number, oversampling?: "last"|"random"|"matched", deep_supervision?: boolean, mirror_axes?: (integer)[], clip_norm?: number, save_every?: integer, batch_dice?: boolean, benchmark?: boolean, data_loading?: boolean, loss?: lunette.loss, augmentation?: lunette.augmentation|function, schedule?: function, observe?: table }
+---@param arguments { name?: string, epochs?: integer, iterations?: integer, validation_iterations?: integer, initial_lr?: number, weight_decay?: number, optimizer?: "sgd"|"adam"|"adamw"|"adan", amsgrad?: boolean, lr_schedule?: "poly"|"cosine", warmup_epochs?: integer, momentum?: number, nesterov?: boolean, foreground_fraction?: number, oversampling?: "last"|"random"|"matched", deep_supervision?: boolean, mirror_axes?: (integer)[], clip_norm?: number, save_every?: integer, batch_dice?: boolean, benchmark?: boolean, data_loading?: boolean, loss?: lunette.loss|function, augmentation?: lunette.augmentation|function, schedule?: function, network?: lunette.layer|function, split?: function, step?: function, observe?: table }
 function lunette.trainer(arguments) end
 
 ---Trains one fold: preprocesses what is missing, resumes an unfinished run of the same settings, returns a finished one.
@@ -65,8 +67,28 @@ function lunette.tensor(values) end
 ---@param path string the file
 function lunette.tensor.load(path) end
 
+---A tensor of one number everywhere.
+---@param shape (integer)[] the extents
+---@param value? number the number
+function lunette.tensor.full(shape, value) end
+
+---Standard normal numbers.
+---@param shape (integer)[] the extents
+---@param seed? integer the key of the numbers: the same key gives the same
+function lunette.tensor.normal(shape, seed) end
+
+---Tensors one after the other along an axis.
+---@param tensors (lunette.tensor)[] the tensors, of equal shapes but for the axis
+---@param axis? integer the axis, counted from 1
+function lunette.tensor.concatenate(tensors, axis) end
+
+---Tensors of one shape side by side, along a new axis.
+---@param tensors (lunette.tensor)[] the tensors
+---@param axis? integer where the new axis will be, counted from 1
+function lunette.tensor.stack(tensors, axis) end
+
 ---Builds a network, with random weights or those of a file.
----@param arguments { architecture: string|table<string, any>, weights?: string, input_channels: integer, output_channels: integer, seed?: integer }
+---@param arguments { architecture: string|lunette.layer|table<string, any>, dimensions?: integer, weights?: string, input_channels: integer, output_channels: integer, seed?: integer }
 function lunette.network(arguments) end
 
 ---Soft Dice over the classes.
@@ -89,30 +111,88 @@ function lunette.loss.top_k(arguments) end
 ---@param arguments { gamma?: number }
 function lunette.loss.focal(arguments) end
 
+---A function of differentiable tensors as a loss, to be scaled and added to others.
+---@param loss function gives one number from logits [N, K, ...] and labels [N, 1, ...] or region maps [N, R, ...] of one resolution; ctx.level counts resolutions from 1, ctx.ignore_label is the label that does not count
+function lunette.loss.custom(loss) end
+
 ---Spreads a loss over the resolutions of a network.
 ---@param loss lunette.loss the loss of one resolution
 ---@param weights (number)[] one weight per resolution, finest first; 0 leaves one out
 function lunette.loss.deep_supervision(loss, weights) end
 
 ---Stochastic gradient descent with momentum, as nnU-Net uses it.
----@param arguments { parameters: lunette.parameters, lr?: number, momentum?: number, nesterov?: boolean, weight_decay?: number }
+---@param arguments { parameters: lunette.parameters|(lunette.tensor)[], lr?: number, momentum?: number, nesterov?: boolean, weight_decay?: number }
 function lunette.optimizer.sgd(arguments) end
 
 ---Adam, with decay added to the gradient.
----@param arguments { parameters: lunette.parameters, lr?: number, weight_decay?: number, amsgrad?: boolean }
+---@param arguments { parameters: lunette.parameters|(lunette.tensor)[], lr?: number, weight_decay?: number, amsgrad?: boolean }
 function lunette.optimizer.adam(arguments) end
 
 ---Adam with decoupled decay.
----@param arguments { parameters: lunette.parameters, lr?: number, weight_decay?: number, amsgrad?: boolean }
+---@param arguments { parameters: lunette.parameters|(lunette.tensor)[], lr?: number, weight_decay?: number, amsgrad?: boolean }
 function lunette.optimizer.adamw(arguments) end
 
 ---Adan: Nesterov momentum from gradient differences.
----@param arguments { parameters: lunette.parameters, lr?: number, weight_decay?: number }
+---@param arguments { parameters: lunette.parameters|(lunette.tensor)[], lr?: number, weight_decay?: number }
 function lunette.optimizer.adan(arguments) end
 
 ---Gives the reference of all functions and types as text.
 ---@param format? "markdown"|"stubs" a Markdown page, or LuaCATS stubs for editors
 function lunette.reference(format) end
+
+---Convolution, instance norm and leaky ReLU, nnU-Net's building block.
+---@param arguments { channels: integer, kernel?: integer|(integer)[], stride?: integer|(integer)[], bias?: boolean, epsilon?: number, slope?: number, zero?: boolean }
+function lunette.layer.block(arguments) end
+
+---A convolution that keeps the extents at stride 1.
+---@param arguments { channels: integer, kernel?: integer|(integer)[], stride?: integer|(integer)[], bias?: boolean }
+function lunette.layer.conv(arguments) end
+
+---Instance norm with a factor and a number to add per channel.
+---@param arguments { epsilon?: number }
+function lunette.layer.norm(arguments) end
+
+---A function of every number; softmax goes over the channels.
+---@param arguments { kind?: "leaky_relu"|"relu"|"sigmoid"|"tanh"|"softplus"|"softmax", slope?: number }
+function lunette.layer.activation(arguments) end
+
+---A transposed convolution whose kernel is its stride.
+---@param arguments { channels: integer, stride?: integer|(integer)[] }
+function lunette.layer.upsample(arguments) end
+
+---Means over windows that do not overlap.
+---@param arguments { kernel?: integer|(integer)[] }
+function lunette.layer.pool(arguments) end
+
+---Layers one after the other, as a .. b.
+---@param arguments { layers: lunette.layer|(lunette.layer)[] }|lunette.layer|(lunette.layer)[]
+function lunette.layer.sequence(arguments) end
+
+---The sum of branches over one input, as a + b.
+---@param arguments { layers: lunette.layer|(lunette.layer)[], slope?: number }|lunette.layer|(lunette.layer)[]
+function lunette.layer.add(arguments) end
+
+---A layer around which its input passes by, or goes through a shortcut: nnU-Net's residual block.
+---@param arguments { layers: lunette.layer|(lunette.layer)[], slope?: number }|lunette.layer|(lunette.layer)[]
+function lunette.layer.residual(arguments) end
+
+---The product of branches over one input, as a * b; one channel scales all.
+---@param arguments { layers: lunette.layer|(lunette.layer)[] }|lunette.layer|(lunette.layer)[]
+function lunette.layer.multiply(arguments) end
+
+---The channels of branches over one input, one after the other.
+---@param arguments { layers: lunette.layer|(lunette.layer)[] }|lunette.layer|(lunette.layer)[]
+function lunette.layer.concat(arguments) end
+
+---A layer's channels, then those of its input: the step of a U-Net.
+---@param arguments { layers: lunette.layer|(lunette.layer)[] }|lunette.layer|(lunette.layer)[]
+function lunette.layer.skip(arguments) end
+
+---What comes in.
+function lunette.layer.identity() end
+
+---Logits by a pointwise convolution, beside the way on; what comes in goes out.
+function lunette.layer.head() end
 
 ---A dataset in nnU-Net's raw layout.
 ---@class lunette.dataset
@@ -231,7 +311,7 @@ local draw = {}
 local trainer = {}
 
 ---Makes a new trainer with some keys replaced.
----@param arguments { name?: string, epochs?: integer, iterations?: integer, validation_iterations?: integer, initial_lr?: number, weight_decay?: number, optimizer?: "sgd"|"adam"|"adamw"|"adan", amsgrad?: boolean, lr_schedule?: "poly"|"cosine", warmup_epochs?: integer, momentum?: number, nesterov?: boolean, foreground_fraction?: number, oversampling?: "last"|"random"|"matched", deep_supervision?: boolean, mirror_axes?: (integer)[], clip_norm?: number, save_every?: integer, batch_dice?: boolean, benchmark?: boolean, data_loading?: boolean, loss?: lunette.loss, augmentation?: lunette.augmentation|function, schedule?: function, observe?: table }
+---@param arguments { name?: string, epochs?: integer, iterations?: integer, validation_iterations?: integer, initial_lr?: number, weight_decay?: number, optimizer?: "sgd"|"adam"|"adamw"|"adan", amsgrad?: boolean, lr_schedule?: "poly"|"cosine", warmup_epochs?: integer, momentum?: number, nesterov?: boolean, foreground_fraction?: number, oversampling?: "last"|"random"|"matched", deep_supervision?: boolean, mirror_axes?: (integer)[], clip_norm?: number, save_every?: integer, batch_dice?: boolean, benchmark?: boolean, data_loading?: boolean, loss?: lunette.loss|function, augmentation?: lunette.augmentation|function, schedule?: function, network?: lunette.layer|function, split?: function, step?: function, observe?: table }
 function trainer:derive(arguments) end
 
 ---One trained fold: its log, its folder, and what can be done with it.
@@ -336,23 +416,24 @@ function evaluation:table() end
 ---@param path string the file
 function evaluation:save(path) end
 
----An array of numbers.
+---An array of numbers; operations on it can be differentiated.
 ---@class lunette.tensor
 ---@field shape (integer)[] the extents, slowest axis first
 ---@field count integer how many numbers it holds
+---@field grad lunette.tensor the gradient gathered so far; nil before any arrived
 local tensor = {}
 
----The sum of all numbers.
-function tensor:sum() end
+---Makes the tensor learnable, so that backward fills its grad.
+function tensor:requires_grad() end
 
----The mean of all numbers.
-function tensor:mean() end
+---Sends gradients back to every learnable tensor that it was computed from.
+function tensor:backward() end
 
----The smallest number.
-function tensor:min() end
+---Forgets the gradient gathered so far.
+function tensor:zero_grad() end
 
----The largest number.
-function tensor:max() end
+---The same numbers, with no way back.
+function tensor:detach() end
 
 ---The number of a tensor that holds one.
 function tensor:item() end
@@ -361,16 +442,157 @@ function tensor:item() end
 ---@param index (integer)[] one position per axis
 function tensor:at(index) end
 
----The same numbers under another shape.
----@param shape (integer)[] the new extents
-function tensor:reshape(shape) end
-
 ---The numbers as nested tables.
 function tensor:table() end
 
 ---Writes the tensor to a .npy file.
 ---@param path string the file
 function tensor:save(path) end
+
+---Replaces the numbers, also those of a network's parameter.
+---@param values lunette.tensor a tensor of the same shape
+function tensor:assign(values) end
+
+---e to the power of every number.
+function tensor:exp() end
+
+---The natural logarithm of every number.
+function tensor:log() end
+
+---The square root of every number.
+function tensor:sqrt() end
+
+---Every number without its sign.
+function tensor:abs() end
+
+---Every number, moved into a range.
+---@param low number the smallest value
+---@param high? number the largest value
+function tensor:clamp(low, high) end
+
+---1 / (1 + exp(-x)).
+function tensor:sigmoid() end
+
+---The hyperbolic tangent.
+function tensor:tanh() end
+
+---Zero in place of negative numbers.
+function tensor:relu() end
+
+---Negative numbers made smaller.
+---@param slope? number the factor on negative numbers
+function tensor:leaky_relu(slope) end
+
+---log(1 + exp(x)), without overflow.
+function tensor:softplus() end
+
+---Every number to a power.
+---@param other number|lunette.tensor a number, or a tensor of a shape that fits
+function tensor:pow(other) end
+
+---The larger of two numbers, at every place.
+---@param other number|lunette.tensor a number, or a tensor of a shape that fits
+function tensor:maximum(other) end
+
+---The smaller of two numbers, at every place.
+---@param other number|lunette.tensor a number, or a tensor of a shape that fits
+function tensor:minimum(other) end
+
+---1 where the number is smaller than the other, 0 elsewhere.
+---@param other number|lunette.tensor a number, or a tensor of a shape that fits
+function tensor:lt(other) end
+
+---1 where the number is smaller than or equal to the other, 0 elsewhere.
+---@param other number|lunette.tensor a number, or a tensor of a shape that fits
+function tensor:le(other) end
+
+---1 where the number is larger than the other, 0 elsewhere.
+---@param other number|lunette.tensor a number, or a tensor of a shape that fits
+function tensor:gt(other) end
+
+---1 where the number is larger than or equal to the other, 0 elsewhere.
+---@param other number|lunette.tensor a number, or a tensor of a shape that fits
+function tensor:ge(other) end
+
+---1 where two numbers are equal, 0 elsewhere.
+---@param other number|lunette.tensor a number, or a tensor of a shape that fits
+function tensor:eq(other) end
+
+---Probabilities out of logits, along an axis.
+---@param axis? integer the axis, counted from 1; the channels' by default, which is 2 (1 for a list)
+function tensor:softmax(axis) end
+
+---Logarithms of probabilities out of logits, along an axis.
+---@param axis? integer the axis, counted from 1; the channels' by default, which is 2 (1 for a list)
+function tensor:log_softmax(axis) end
+
+---One 0/1 channel per class, out of labels along an axis of extent 1.
+---@param classes integer how many classes, the first of them 0
+---@param axis? integer the axis, counted from 1; the channels' by default, which is 2 (1 for a list)
+function tensor:one_hot(classes, axis) end
+
+---Along an axis, the numbers at the positions in another tensor.
+---@param index lunette.tensor the positions; of the same shape but for the axis
+---@param axis? integer the axis, counted from 1; the channels' by default, which is 2 (1 for a list)
+function tensor:gather(index, axis) end
+
+---The matrix product over the last two axes.
+---@param other lunette.tensor the right factor
+function tensor:matmul(other) end
+
+---The sum, of all numbers or along axes.
+---@param axes? integer|(integer)[] one axis or several, counted from 1; all by default
+---@param keepdims? boolean keeps the axes, with extent 1
+function tensor:sum(axes, keepdims) end
+
+---The mean, of all numbers or along axes.
+---@param axes? integer|(integer)[] one axis or several, counted from 1; all by default
+---@param keepdims? boolean keeps the axes, with extent 1
+function tensor:mean(axes, keepdims) end
+
+---The largest number, of all or along axes.
+---@param axes? integer|(integer)[] one axis or several, counted from 1; all by default
+---@param keepdims? boolean keeps the axes, with extent 1
+function tensor:max(axes, keepdims) end
+
+---The smallest number, of all or along axes.
+---@param axes? integer|(integer)[] one axis or several, counted from 1; all by default
+---@param keepdims? boolean keeps the axes, with extent 1
+function tensor:min(axes, keepdims) end
+
+---The same numbers under another shape.
+---@param shape (integer)[] the new extents; one of them may be -1, for what is left
+function tensor:reshape(shape) end
+
+---The axes in another order.
+---@param axes (integer)[] the old axis, counted from 1, for each new one
+function tensor:permute(axes) end
+
+---Two axes exchanged; the last two by default.
+---@param first? integer an axis, counted from 1
+---@param second? integer another
+function tensor:transpose(first, second) end
+
+---A range along an axis.
+---@param arguments { axis: integer, first?: integer, last?: integer, step?: integer }|integer
+function tensor:slice(arguments) end
+
+---One position along an axis, which goes.
+---@param axis integer the axis, counted from 1
+---@param position integer the position, counted from 1
+function tensor:index(axis, position) end
+
+---Repeats axes of extent 1, and puts new ones in front.
+---@param shape (integer)[] the new extents
+function tensor:expand(shape) end
+
+---Leaves out an axis of extent 1.
+---@param axis integer the axis, counted from 1
+function tensor:squeeze(axis) end
+
+---Puts in an axis of extent 1.
+---@param axis integer where it will be, counted from 1
+function tensor:unsqueeze(axis) end
 
 ---A segmentation network with its weights.
 ---@class lunette.network
@@ -386,27 +608,28 @@ function network:forward(arguments) end
 ---The learnable tensors, for an optimizer.
 function network:parameters() end
 
----One learnable tensor by name.
+---One learnable tensor by name: the network's own, not a copy.
 ---@param name string the name, as in net.parameter_names
 function network:parameter(name) end
+
+---A layer of a network, or several: a .. b is one after the other, a + b and a * b are branches over one input.
+---@class lunette.layer
+local layer = {}
+
+---The same layer, whose parameters' names begin with the given name.
+---@param name string such as encoder.stages.0
+function layer:named(name) end
+
+---The layer as a table, as a checkpoint keeps it.
+function layer:table() end
 
 ---The learnable tensors of a network.
 ---@class lunette.parameters
 local parameters = {}
 
----A segmentation loss; losses add, and numbers scale them.
+---A segmentation loss; losses and functions add, and numbers scale them. loss(heads, targets) gives a tensor.
 ---@class lunette.loss
 local loss = {}
-
----The number that a loss came to.
----@class lunette.loss_value
-local loss_value = {}
-
----The number itself.
-function loss_value:item() end
-
----Sends gradients back to the network's parameters.
-function loss_value:backward() end
 
 ---Changes parameters along their gradients; lr can be set.
 ---@class lunette.optimizer
@@ -416,6 +639,9 @@ local optimizer = {}
 ---Limits the norm over all gradients in the next step.
 ---@param limit? number the largest norm
 function optimizer:clip(limit) end
+
+---Forgets the gradients gathered since the last step.
+function optimizer:zero_grad() end
 
 ---Changes every parameter along its gradient, and clears the gradients.
 function optimizer:step() end
