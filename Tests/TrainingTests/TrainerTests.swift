@@ -2,6 +2,7 @@
 
 import Archives
 import Augmentation
+import Backends
 import Foundation
 import Networks
 import Planning
