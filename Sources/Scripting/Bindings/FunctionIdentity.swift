@@ -45,6 +45,19 @@ struct FunctionIdentity {
     case .object(let loss as LossObject): return try loss.identity(in: state)
     case .object(let object): return .string(object.luaDescription)
     case .reference: return .string("a library")
+    case .table(let table):
+      // Tables may hold functions, such as a part of the lunette table under a short name.
+      guard depth < 8 else { return .string("(nested too deep)") }
+      if table.fields.isEmpty || !table.array.isEmpty || !table.others.isEmpty {
+        guard table.fields.isEmpty, table.others.isEmpty else { return try value.json(at: name) }
+        return .array(
+          try table.array.map { try content(of: $0, named: name, in: state, depth: depth + 1) })
+      }
+      return .object(
+        JSONObject(
+          try table.fields.sorted { $0.key < $1.key }.map {
+            ($0.key, try content(of: $0.value, named: "\(name).\($0.key)", in: state, depth: depth + 1))
+          }))
     default: return try value.json(at: name)
     }
   }
