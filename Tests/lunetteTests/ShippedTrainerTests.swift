@@ -8,7 +8,7 @@ import Testing
   private static let program = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
     .appending(path: "lunette")
 
-  /// The classes of nnU-Net 2.8.1's variants (augmentation and architecture excepted) and how `lunette trainers` describes
+  /// The classes of nnU-Net 2.8.1's variants (augmentation excepted) and how `lunette trainers` describes
   /// them.
   private static let expected: [(String, String)] = [
     ("nnUNetTrainer", "nnU-Net's default"),
@@ -28,6 +28,7 @@ import Testing
     ("nnUNetTrainerTopk10Loss", "its own loss"), ("nnUNetTrainerTopk10LossLS01", "its own loss"),
     ("nnUNetTrainerDiceTopK10Loss", "its own loss"),
     ("nnUNetTrainerNoDeepSupervision", "deep_supervision=false"),
+    ("nnUNetTrainerBN", "its own network"),
     ("nnUNetTrainerCosAnneal", "lr_schedule=\"cosine\""), ("nnUNetTrainer_warmup", "warmup_epochs=50"),
     ("nnUNetTrainerAdam", "optimizer=\"adamw\", amsgrad=true"),
     ("nnUNetTrainerAdam1en3", "initial_lr=0.001, optimizer=\"adamw\", amsgrad=true"),
