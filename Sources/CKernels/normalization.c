@@ -142,13 +142,16 @@ NNK_INLINE void norm_backward_lanes(const nnk_norm *j, ptrdiff_t plane, const in
     centre[l] = (float)(sum[l] / (double)j->voxels);
     tilt[l] = (float)(dot[l] / (double)j->voxels);
   }
-  for (ptrdiff_t v = 0; v < j->voxels; ++v)
-    for (int l = 0; l < B; ++l) {
-      float value = nnk_load(x, v * B + l, type), h = (value - mean[l]) * rstd[l];
-      float g = nnk_load(dy, v * B + l, type);
-      g = norm_value(value, a[l], b[l]) > NNK_KINK ? g : g * slope;
-      nnk_store(dx, v * B + l, scale[l] * (g - centre[l] - h * tilt[l]), type);
-    }
+  for (ptrdiff_t v = 0; v < j->voxels; ++v) {
+    // dx may be dy: everything is read before anything is written, so that the lanes stay one vector.
+    float value[16], h[16], g[16], d[16];
+    for (int l = 0; l < B; ++l) value[l] = nnk_load(x, v * B + l, type);
+    for (int l = 0; l < B; ++l) h[l] = (value[l] - mean[l]) * rstd[l];
+    for (int l = 0; l < B; ++l) g[l] = nnk_load(dy, v * B + l, type);
+    for (int l = 0; l < B; ++l) g[l] = norm_value(value[l], a[l], b[l]) > NNK_KINK ? g[l] : g[l] * slope;
+    for (int l = 0; l < B; ++l) d[l] = scale[l] * (g[l] - centre[l] - h[l] * tilt[l]);
+    for (int l = 0; l < B; ++l) nnk_store(dx, v * B + l, d[l], type);
+  }
 }
 
 NNK_NORM(norm_backward)
