@@ -78,6 +78,14 @@ package protocol Backend: TensorArithmetic {
     _ gradient: Tensor, source: Tensor, weightShape: [Int], geometry: ConvolutionGeometry, wantsBias: Bool
   ) throws -> (weight: Tensor, bias: Tensor?)
 
+  /// The output head: a pointwise convolution into logits, which are plain and float32 whatever the features are.
+  /// - Shape: source `[N, C, spatial]`, weight `[K, C, 1...]`, bias `[K]`; result `[N, K, spatial]`.
+  func logits(_ source: Tensor, weight: Tensor, bias: Tensor) throws -> Tensor
+  /// The gradients of ``logits(_:weight:bias:)``, given that of its plain result.
+  func logitsGradients(
+    _ gradient: Tensor, source: Tensor, weight: Tensor
+  ) throws -> (source: Tensor, weight: Tensor, bias: Tensor)
+
   /// Transposed convolution with kernel = stride.
   /// - Shape: source `[N, C, spatial]`, weight `[C, O, stride]`, bias `[O]`; result `[N, O, spatial * stride]`.
   func upsample(_ source: Tensor, weight: Tensor, bias: Tensor, stride: [Int]) throws -> Tensor

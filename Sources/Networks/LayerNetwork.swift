@@ -199,12 +199,13 @@ private struct LayerBuilder {
       let ones = Array(repeating: 1, count: rank)
       let number = headScales.count
       headScales.append(input.scale)
-      let logits = convolution(
-        name, input.channels, outputChannelCount, ConvolutionGeometry(kernel: ones, stride: ones), bias: true)
+      let weights = WeightAndBias(
+        name, shape: [outputChannelCount, input.channels] + ones, biasCount: outputChannelCount,
+        factory: &factory)
       return (
         { [positions] x, pass in
           if let position = positions.ofHead[number], position < positions.wanted {
-            pass.heads[position] = try logits(x, pass)
+            pass.heads[position] = try pass.tape.logits(x, weight: weights.weight, bias: weights.bias)
           }
           return x
         }, input

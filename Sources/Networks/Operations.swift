@@ -62,6 +62,26 @@ extension Tape {
     return y
   }
 
+  /// An output head: a pointwise convolution into float32 logits in the plain layout.
+  ///
+  /// - Parameters:
+  ///   - x: The features, `[N, C, spatial]`.
+  ///   - weight: `[K, C, 1...]`.
+  ///   - bias: `[K]`.
+  /// - Returns: `[N, K, spatial]`.
+  package func logits(_ x: Variable, weight: Parameter, bias: Parameter) throws -> Variable {
+    let y = Variable(try backend.logits(x.value, weight: weight.value, bias: bias.value))
+    record { [backend, slot = y.gradient, saved = x.saved, behind = x.gradient] in
+      guard let gradient = slot?.take() else { return }
+      let gradients = try backend.logitsGradients(
+        backend.plain(gradient), source: saved.tensor(), weight: weight.value)
+      weight.receive(gradients.weight, backend: backend)
+      bias.receive(gradients.bias, backend: backend)
+      behind?.add(gradients.source, backend: backend)
+    }
+    return y
+  }
+
   /// Transposed convolution with kernel = stride.
   ///
   /// - Parameters:

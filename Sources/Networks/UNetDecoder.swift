@@ -46,8 +46,6 @@ struct UNetDecoder {
   func forward(_ skips: [Variable], heads wanted: Int, on tape: Tape) throws -> [Variable] {
     precondition(
       (1...headCount).contains(wanted), "\(wanted) heads asked of a network with \(headCount)")
-    let ones = Array(repeating: 1, count: spec.dimensionCount)
-    let pointwise = ConvolutionGeometry(kernel: ones, stride: ones)
     var x = skips[skips.count - 1]
     var outputs: [Variable] = []
     for (j, stack) in stacks.enumerated() {
@@ -55,8 +53,7 @@ struct UNetDecoder {
       let up = try tape.upsample(x, weight: upsampling[j].weight, bias: upsampling[j].bias, stride: stride)
       x = try stack.forward(tape.concatenate(up, skips[skips.count - 2 - j]), on: tape)
       if headCount - j <= wanted {
-        outputs.append(
-          try tape.convolve(x, weight: heads[j].weight, bias: heads[j].bias, geometry: pointwise))
+        outputs.append(try tape.logits(x, weight: heads[j].weight, bias: heads[j].bias))
       }
     }
     return outputs.reversed()

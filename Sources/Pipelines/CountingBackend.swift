@@ -82,6 +82,19 @@ final class CountingBackend: Backend {
     return (weight, bias)
   }
 
+  func logits(_ source: Tensor, weight: Tensor, bias: Tensor) -> Tensor {
+    Tensor(uninitialized: [source.batchCount, weight.shape[0]] + source.spatialShape, pool: pool)
+  }
+
+  func logitsGradients(
+    _ gradient: Tensor, source: Tensor, weight: Tensor
+  ) -> (source: Tensor, weight: Tensor, bias: Tensor) {
+    (
+      activation(source.shape, source.precision), Tensor(uninitialized: weight.shape, pool: pool),
+      Tensor(uninitialized: [weight.shape[0]], pool: pool)
+    )
+  }
+
   /// The weight of a transposed convolution as a pointwise one, which stays with the weight.
   private func offsetsAsChannels(_ weight: Tensor, _ offsetCount: Int) -> Tensor {
     let shape =

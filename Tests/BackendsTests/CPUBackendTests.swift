@@ -79,6 +79,45 @@ struct ConvolutionCase: Sendable, CustomTestStringConvertible {
     }
   }
 
+  @Test(
+    "An output head and its gradients agree with the definition, for few and many classes",
+    arguments: [
+      (3, [2, 32, 5, 6, 7]), (5, [1, 20, 70, 61]), (16, [2, 48, 3, 5, 7]), (19, [1, 24, 4, 5, 6]),
+    ])
+  func outputHead(_ classCount: Int, _ shape: [Int]) throws {
+    let ones = shape.dropFirst(2).map { _ in 1 }
+    let source = randomArray(shape, seed: 1)
+    let weight = randomArray([classCount, shape[1]] + ones, seed: 2)
+    let bias = randomArray([classCount], seed: 3)
+    let naive = NaiveGeometry(ConvolutionGeometry(kernel: ones, stride: ones))
+    let oracle = naiveConvolution(
+      NaiveArray(source), NaiveArray(weight), bias: bias.elements.map(Double.init), naive)
+    for precision in [Precision.float32, .bfloat16] {
+      // Half precision rounds the features once; the sums are those of float32.
+      let allowed = precision == .float32 ? tolerance : 4e-3
+      let features = backend.activation(plain(source), precision: precision)
+      let logits = try backend.logits(features, weight: plain(weight), bias: plain(bias))
+      #expect(logits.layout == .plain && logits.precision == .float32)
+      #expect(relativeError(logits.hostArray, oracle) < allowed)
+      let gradient = randomArray(logits.shape, seed: 4)
+      let expected = naiveConvolutionGradients(
+        NaiveArray(gradient), source: NaiveArray(source), weight: NaiveArray(weight), naive)
+      let gradients = try backend.logitsGradients(plain(gradient), source: features, weight: plain(weight))
+      #expect(gradients.source.precision == precision)
+      #expect(relativeError(backend.plain(gradients.source).hostArray, expected.source) < allowed)
+      #expect(relativeError(gradients.weight.hostArray, expected.weight) < allowed)
+      let voxels = logits.voxelCount
+      for k in 0..<classCount {
+        let sum = gradient.elements.indices.filter { $0 / voxels % classCount == k }.reduce(0.0) {
+          $0 + Double(gradient.elements[$1])
+        }
+        // Float sums over runs of 4096 voxels; for many classes the gradient is rounded to the features' precision.
+        let isRounded = classCount > 16 && precision == .bfloat16
+        #expect(abs(Double(gradients.bias.floats[k]) - sum) < (isRounded ? 0.2 : 5e-4))
+      }
+    }
+  }
+
   @Test("Weights in oneDNN's layout follow an update of the values")
   func packedWeightsFollowUpdates() throws {
     let geometry = ConvolutionGeometry(kernel: [3, 3], stride: [1, 1])

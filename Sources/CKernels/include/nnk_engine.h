@@ -121,6 +121,20 @@ ptrdiff_t nnk_weight_gradient_scratch(const nnk_weight_gradient *g);
 void nnk_weight_gradient_run(const nnk_weight_gradient *g, const void *source, const void *gradient, float *scratch,
                              float *weight);
 
+// An output head: logits [N][K][V] in float32 from features in blocks of channels.
+typedef struct {
+  nnk_type type;
+  int block;
+  ptrdiff_t samples, classes, channels, blocks, voxels;
+  const float *weight;  // [K][blocks * block], zero beyond the channels
+  const float *bias;    // [K]
+} nnk_head;
+void nnk_head_forward(const nnk_head *h, const void *x, float *y);
+void nnk_head_source_gradient(const nnk_head *h, const float *g, void *dx);
+// Floats of scratch space, then the gradients of weight [K][C] and bias.
+ptrdiff_t nnk_head_scratch(const nnk_head *h);
+void nnk_head_weight_gradient(const nnk_head *h, const float *g, const void *x, float *scratch, float *weight, float *bias);
+
 // Adds to dx: bce_scale * (p - y) and the Dice term with derivative a[n][r] * y + b[n][r] by p.
 void nnk_region_loss_gradient(const float *p, const int16_t *targets, float *dx, ptrdiff_t samples, ptrdiff_t regions,
                               ptrdiff_t targets_per_sample, ptrdiff_t voxels, int has_ignore, float bce_scale,
