@@ -1,9 +1,11 @@
 // Trainers from scripts and from files.
 
 import Archives
+import Datasets
 import Foundation
 import LuaHost
 import Networks
+import Planning
 import Scripting
 import TestSupport
 import Testing
@@ -69,6 +71,48 @@ struct TrainerBindingTests {
     #expect(
       try session.state.run("return #seen, seen[1], seen[2]", named: "=t").map(\.number) == [2, 3, 1.5])
     #expect(hooks.epochEnd == nil && hooks.augmentation == nil)
+  }
+
+  @Test(
+    "Networks and splits of a script reach the engine as data, checked",
+    .enabled(if: Goldens.areAvailable, Comment(rawValue: Goldens.absence)))
+  func networksAndSplits() throws {
+    let object = try trainer(
+      """
+      local layer = lunette.layer
+      mine = lunette.trainer{
+        network=function(ctx, default)
+          seen = ctx
+          return layer.block{ channels=8 * ctx.input_channels } .. layer.head{}
+        end,
+        split=function(cases, default)
+          local folds = default()
+          folds[1].train, folds[1].val = folds[1].val, folds[1].train
+          return folds
+        end }
+      return mine
+      """)
+    let hooks = object.hooks(in: session.state)
+    #expect(hooks.overridesAnything)
+    let plans = try Plans(
+      json: JSON(contentsOf: Goldens.path("golden/hippocampus/nnUNetPlans.json")), source: "golden")
+    let request = NetworkRequest(
+      configuration: try plans.configuration(named: "3d_fullres"), inputChannelCount: 2, outputChannelCount: 3
+    )
+    let architecture = try #require(try hooks.architecture?(request))
+    #expect(architecture["dimensions"]?.integer == 3)
+    #expect(architecture["layers"]?["layers"]?[0]?["channels"]?.integer == 16)
+    #expect(try session.state.run("return seen.patch_size[2]", named: "=t")[0].integer == 56)
+    let spec = try NetworkSpec(architecture, source: "test")
+    guard case .layers = spec else { throw LuaError(.runtime, "not a network of layers") }
+
+    let cases = (0..<10).map { "case_\($0)" }
+    let standard = try CrossValidationSplits(identifiers: cases)
+    let splits = try #require(try hooks.split?(cases) { standard })
+    #expect(splits.splits[0].training == standard.splits[0].validation)
+    #expect(splits.splits[1] == standard.splits[1])
+    let wrong = try trainer("wrong = lunette.trainer{ network=function() return 3 end } return wrong")
+    #expect(throws: (any Error).self) { try wrong.hooks(in: session.state).architecture?(request) }
   }
 
   @Test("An error in an observer carries the recipe's line")
