@@ -22,7 +22,7 @@ extension Tape {
       [backend, slot = y.gradient, precision = y.value.precision, saved = x.saved, behind = x.gradient] in
       guard let arrived = slot?.take() else { return }
       let gradient = backend.activation(arrived, precision: precision)
-      let source = saved.tensor()
+      let source = try saved.tensor()
       let gradients = try backend.convolutionWeightGradient(
         gradient, source: source, weightShape: weight.value.shape, geometry: geometry, wantsBias: bias != nil)
       weight.receive(gradients.weight, backend: backend)
@@ -44,7 +44,7 @@ extension Tape {
     let (result, statistics) = backend.normalize(
       source, scale: scale.value, shift: shift.value, settings: settings)
     let saved =
-      recomputesActivations
+      recomputes(result)
       ? SavedValue(of: result) { [backend] in
         backend.normalize(
           source, scale: scale.value, shift: shift.value, statistics: statistics, settings: settings)
@@ -91,7 +91,14 @@ extension Tape {
   ///   - stride: The factor per axis.
   /// - Returns: `[N, O, spatial * stride]`.
   package func upsample(_ x: Variable, weight: Parameter, bias: Parameter, stride: [Int]) throws -> Variable {
-    let y = Variable(try backend.upsample(x.value, weight: weight.value, bias: bias.value, stride: stride))
+    let result = try backend.upsample(x.value, weight: weight.value, bias: bias.value, stride: stride)
+    let source = x.saved
+    let saved =
+      recomputes(result)
+      ? SavedValue(of: result) { [backend] in
+        try backend.upsample(source.tensor(), weight: weight.value, bias: bias.value, stride: stride)
+      } : SavedValue(result)
+    let y = Variable(result, saved: saved)
     record { [backend, slot = y.gradient, saved = x.saved, behind = x.gradient] in
       guard let gradient = slot?.take() else { return }
       let gradients = try backend.upsamplingGradients(
@@ -107,9 +114,9 @@ extension Tape {
   package func concatenate(_ a: Variable, _ b: Variable) -> Variable {
     let result = backend.concatenate(a.value, b.value)
     let saved =
-      recomputesActivations
+      recomputes(result)
       ? SavedValue(of: result) { [backend, a = a.saved, b = b.saved] in
-        backend.concatenate(a.tensor(), b.tensor())
+        try backend.concatenate(a.tensor(), b.tensor())
       } : SavedValue(result)
     let y = Variable(result, saved: saved)
     record {

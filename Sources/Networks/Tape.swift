@@ -56,7 +56,7 @@ final class GradientSlot {
 /// A value that the backward pass will need: kept, or computed again from what is kept anyway.
 final class SavedValue {
   private var kept: Tensor?
-  private let recompute: (() -> Tensor)?
+  private let recompute: (() throws -> Tensor)?
   /// The value while somebody else still holds it.
   private weak var storage: TensorStorage?
   private var view: ((TensorStorage) -> Tensor)?
@@ -68,15 +68,17 @@ final class SavedValue {
   }
 
   /// Lets the value go once the forward pass is done with it.
-  init(of value: Tensor, recomputedBy recompute: @escaping () -> Tensor) {
+  init(of value: Tensor, recomputedBy recompute: @escaping () throws -> Tensor) {
     self.recompute = recompute
     remember(value)
   }
 
-  func tensor() -> Tensor {
+  func tensor() throws -> Tensor {
     if let kept { return kept }
     if let storage, let view { return view(storage) }
-    guard let value = recompute?() else { preconditionFailure("a saved value is kept or can be recomputed") }
+    guard let value = try recompute?() else {
+      preconditionFailure("a saved value is kept or can be recomputed")
+    }
     remember(value)
     return value
   }
@@ -126,22 +128,32 @@ package final class Tape {
   package let backend: any Backend
   /// Whether a backward pass will follow; without it nothing is kept.
   package let isRecording: Bool
-  /// Whether activations are computed again on the way back instead of being kept: half the memory for a few per cent
-  /// more time, with the same bits.
-  package let recomputesActivations: Bool
+  /// Activations of at least this many bytes are computed again on the way back instead of being kept: less memory for
+  /// a per cent or two more time, with the same bits.
+  package let recomputeByteCount: Int
+  /// Where keeping an activation begins to cost more than a second pass over it.
+  package static let standardRecomputeByteCount = 128 << 20
   private var steps: [(number: Int, run: () throws -> Void)] = []
   /// Whether the way back has been taken, which can be done once.
   package private(set) var isSpent = false
   /// The tape that has taken over this one's notes.
   private var successor: Tape?
 
+  /// Whether an activation is computed again instead of being kept.
+  func recomputes(_ activation: Tensor) -> Bool {
+    isRecording && activation.storedByteCount >= recomputeByteCount
+  }
+
   /// The tape that holds this one's notes now.
   package var current: Tape { successor?.current ?? self }
 
-  package init(backend: any Backend, isRecording: Bool, recomputesActivations: Bool = false) {
+  package init(
+    backend: any Backend, isRecording: Bool,
+    recomputeByteCount: Int = Tape.standardRecomputeByteCount
+  ) {
     self.backend = backend
     self.isRecording = isRecording
-    self.recomputesActivations = isRecording && recomputesActivations
+    self.recomputeByteCount = recomputeByteCount
   }
 
   /// Notes how to send a result's gradient back.

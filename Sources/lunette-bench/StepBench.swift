@@ -42,8 +42,11 @@ struct StepBench: ParsableCommand {
   @Flag(help: "Only the tile.")
   var inferenceOnly = false
 
-  @Flag(help: "Compute some activations again on the way back in place of keeping them.")
-  var recompute = false
+  @Option(
+    help: ArgumentHelp(
+      "Activations of this size and above are computed again on the way back in place of being kept.",
+      valueName: "MiB"))
+  var recomputeAbove = Tape.standardRecomputeByteCount >> 20
 
   @Flag(help: "Name the implementation of every convolution, on standard error.")
   var implementations = false
@@ -92,7 +95,7 @@ private final class Subject {
   private let targets: [SegmentationTarget]
   private let tile: Tensor
   private let precision: Precision
-  private let recomputes: Bool
+  private let recomputeByteCount: Int
 
   init(_ options: StepBench, precision: Precision, backend: CPUBackend) throws {
     let plans = try JSON(contentsOf: URL(filePath: options.plans))
@@ -133,12 +136,12 @@ private final class Subject {
     self.patch = patch
     self.backend = backend
     self.precision = precision
-    recomputes = options.recompute
+    recomputeByteCount = options.recomputeAbove << 20
   }
 
   /// One training step; the loss before it.
   func step() throws -> Double {
-    let tape = Tape(backend: backend, isRecording: true, recomputesActivations: recomputes)
+    let tape = Tape(backend: backend, isRecording: true, recomputeByteCount: recomputeByteCount)
     let heads = try network.forward(
       backend.converted(Tensor(input, pool: backend.pool), to: precision), heads: loss.neededHeadCount,
       on: tape)
