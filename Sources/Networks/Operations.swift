@@ -70,7 +70,8 @@ extension Tape {
   ///   - bias: `[K]`.
   /// - Returns: `[N, K, spatial]`.
   package func logits(_ x: Variable, weight: Parameter, bias: Parameter) throws -> Variable {
-    let y = Variable(try backend.logits(x.value, weight: weight.value, bias: bias.value))
+    let y = Variable(
+      try backend.logits(x.value, weight: weight.value, bias: bias.value), needsGradient: isRecording)
     record { [backend, slot = y.gradient, saved = x.saved, behind = x.gradient] in
       guard let gradient = slot?.take() else { return }
       let gradients = try backend.logitsGradients(
