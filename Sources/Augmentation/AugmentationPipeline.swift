@@ -148,6 +148,37 @@ extension AugmentationPipeline {
       at: position)
   }
 
+  /// The name of the step before another one; `nil` if that is the first.
+  package func name(before name: String) throws(Diagnostic) -> String? {
+    let index = try index(of: name)
+    return index == 0 ? nil : steps[index - 1].name
+  }
+
+  /// This pipeline for a training whose own default is `standard`: with that one's steps for labels and targets, and
+  /// with its corruption of a previous stage unless there is one already.
+  package func fitted(to standard: AugmentationPipeline) throws(Diagnostic) -> AugmentationPipeline {
+    guard patchSize == standard.patchSize else {
+      throw Diagnostic(
+        "the augmentation was made for another patch", at: "trainer key \"augmentation\"",
+        expected: "\(standard.patchSize)", found: "\(patchSize)",
+        remedy: "make it for the configuration that is trained, or give a function of the default pipeline")
+    }
+    let targets: Set = [Names.removeLabel, Names.moveSegmentation, Names.regions, Names.deepSupervision]
+    let corruption: Set = ["random_binary_operator", "remove_random_component"]
+    let own = steps.filter { !targets.contains($0.transform.kind) }
+    let hasCorruption = own.contains { corruption.contains($0.transform.kind) }
+    var result = AugmentationPipeline(patchSize: patchSize)
+    result.steps = own.filter { !corruption.contains($0.transform.kind) }
+    for step in standard.steps {
+      if targets.contains(step.transform.kind) { result.steps.append(step) }
+      if corruption.contains(step.transform.kind), !hasCorruption { result.steps.append(step) }
+      if step.transform.kind == Names.moveSegmentation, hasCorruption {
+        result.steps += own.filter { corruption.contains($0.transform.kind) }
+      }
+    }
+    return result
+  }
+
   /// The pipeline with a step inserted after another one.
   package func inserting(
     _ transform: any AugmentationTransform, named name: String, after predecessor: String?

@@ -66,7 +66,7 @@ package struct AdditiveBrightnessTransform: AugmentationTransform {
   package init() {}
   package let kind = "brightness_additive"
   package let defaults: JSONObject = [
-    "probability": 0.1, "channel_probability": 0.5, "mean": 0, "standard_deviation": 0.5,
+    "probability": 0.1, "channel_probability": 0.5, "mean": 0.0, "standard_deviation": 0.5,
   ]
 
   package func draw(

@@ -92,8 +92,8 @@ package func drawOverlay(
   try canvas.write()
 }
 
-private func drawLegend(_ labels: OverlayLabels, on canvas: Canvas, y: Double) {
-  var x = 20.0
+func drawLegend(_ labels: OverlayLabels, on canvas: Canvas, y: Double, x start: Double = 20) {
+  var x = start
   for (index, name) in labels.names.enumerated() {
     let swatch = Box(x: x, y: y - 11, width: 14, height: 14)
     canvas.fill(swatch, Palette.label(index).faded(to: 0.45))

@@ -75,7 +75,7 @@ package final class Trainer {
   package var lossDescription: String { "\(loss)" }
 
   /// Axes that training mirrors along, and prediction may.
-  package var mirrorAxes: [Int] { settings.mirrorAxes ?? Array(0..<dimensionCount) }
+  package var mirrorAxes: [Int] { settings.mirrorAxes(dimensionCount: dimensionCount) }
 
   /// Whether every epoch has been run.
   package var isFinished: Bool { epoch >= settings.epochs }

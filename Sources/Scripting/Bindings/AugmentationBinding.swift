@@ -2,7 +2,9 @@
 
 import Archives
 import Augmentation
+import Foundation
 import LuaHost
+import Pipelines
 import Planning
 import Reporting
 import Tensors
@@ -10,8 +12,20 @@ import Tensors
 /// An augmentation pipeline in scripts; a description that is never changed in place.
 final class AugmentationObject: ScriptObject {
   let pipeline: AugmentationPipeline
+  /// Where its cases lie, unless it was made by a training.
+  private let source: (plans: Plans, configuration: String)?
 
-  init(_ pipeline: AugmentationPipeline) { self.pipeline = pipeline }
+  init(_ pipeline: AugmentationPipeline, source: (plans: Plans, configuration: String)? = nil) {
+    self.pipeline = pipeline
+    self.source = source
+  }
+
+  /// The pipeline after a change.
+  private func changed(_ change: (inout AugmentationPipeline) throws -> Void) rethrows -> LuaValue {
+    var copy = pipeline
+    try change(&copy)
+    return .object(AugmentationObject(copy, source: source))
+  }
 
   var luaDescription: String { "augmentation (\(pipeline.steps.map(\.name).joined(separator: ", ")))" }
   func luaLength() throws -> LuaValue { .integer(pipeline.steps.count) }
@@ -57,8 +71,17 @@ final class AugmentationObject: ScriptObject {
           returns: "an augmentation",
           example: "local calm = lunette.augmentation(plan, \"2d\"):without(\"mirror\")")
       ) { (it: AugmentationObject, arguments) in
-        .object(AugmentationObject(try it.pipeline.without(arguments.string("name"))))
+        try it.changed { $0 = try $0.without(arguments.string("name")) }
       },
+      .method(
+        FunctionSchema(
+          "augmentation:has", "Says whether there is a transform of a name.",
+          parameters: [.required("name", .string, "the name to look for")], returns: "true or false",
+          example: "local flips = lunette.augmentation(plan, \"2d\"):has(\"mirror\")")
+      ) { (it: AugmentationObject, arguments) in
+        .boolean(it.pipeline.step(named: try arguments.string("name")) != nil)
+      },
+      insertion(after: true), insertion(after: false),
       .method(
         FunctionSchema(
           "augmentation:set", "Gives the pipeline with some parameters of a transform changed.",
@@ -70,11 +93,9 @@ final class AugmentationObject: ScriptObject {
           example:
             "local aug = lunette.augmentation(plan, \"2d\"):set(\"gaussian_noise\", { probability=0.3 })")
       ) { (it: AugmentationObject, arguments) in
-        var pipeline = it.pipeline
         let given = try arguments["parameters"].json(at: "parameters").object ?? JSONObject()
         let (name, parameters) = spatialAlias(try arguments.string("name"), given)
-        try pipeline.set(name, parameters)
-        return .object(AugmentationObject(pipeline))
+        return try it.changed { try $0.set(name, parameters) }
       },
       .method(
         FunctionSchema(
@@ -92,16 +113,60 @@ final class AugmentationObject: ScriptObject {
       },
       .method(
         FunctionSchema(
-          "augmentation:apply", "Applies a draw to an image and its labels.",
+          "augmentation:apply", "Applies a draw to a preprocessed case, or to an image and its labels.",
+          details: "aug:apply(case, draw) reads the patch around a foreground voxel of the case; "
+            + "aug:apply(image, segmentation, draw) takes tensors.",
           parameters: [
-            .required("image", .object("tensor"), "channels and voxels of the initial patch"),
-            .required("segmentation", .object("tensor"), "label maps of the same extents"),
-            .required("draw", .object("draw"), "what aug:draw gave"),
+            .required(
+              "image", .either([.object("tensor"), .string]),
+              "channels and voxels of the initial patch, or the name of a case"),
+            .required(
+              "segmentation", .either([.object("tensor"), .object("draw")]),
+              "label maps of the same extents; the draw where the first is a case"),
+            ParameterSchema("draw", .object("draw"), "what aug:draw gave"),
           ], positional: 3, returns: "a table with image and segmentation",
           example: "local aug = lunette.augmentation(plan, \"3d_fullres\")\n"
             + "local sample = aug:apply(image, labels, aug:draw(1))")
-      ) { (it: AugmentationObject, arguments) in try apply(it.pipeline, arguments) },
+      ) { (it: AugmentationObject, arguments) in try it.apply(arguments) },
+      .method(
+        FunctionSchema(
+          "augmentation:preview", "Draws a sheet of a case and of what the pipeline makes of it.",
+          details: "Writes one picture per channel, and the draws as JSON, for cases that are preprocessed.",
+          parameters: [
+            ParameterSchema("case", .string, "the case; the first one by default"),
+            ParameterSchema("count", .integer, default: 9, in: 1...100, "how many draws to show"),
+            ParameterSchema("seed", .integer, default: 0, "the key of the random numbers"),
+            ParameterSchema("output", .path, default: ".", "the folder for the pictures"),
+          ], positional: 0, returns: "the paths of the pictures",
+          example: "local aug = lunette.augmentation(plan, \"3d_fullres\")\n"
+            + "local paths = aug:preview{ case=\"hippocampus_001\", count=9 }")
+      ) { (it: AugmentationObject, arguments) in try it.preview(arguments) },
     ])
+
+  private static func insertion(after: Bool) -> Binding {
+    let place = after ? "after" : "before"
+    return .method(
+      FunctionSchema(
+        "augmentation:insert_\(place)", "Gives the pipeline with a transform inserted \(place) another one.",
+        parameters: [
+          .required("place", .string, "the name of the transform it stands \(place), as in aug:list()"),
+          .required("transform", .object("transform"), "one of lunette.transform"),
+          ParameterSchema("name", .string, "its name in the pipeline; the transform's own by default"),
+        ], positional: 3, returns: "an augmentation",
+        example: "local aug = lunette.augmentation(plan, \"2d\")\n"
+          + "aug = aug:insert_\(place)(\"gamma\", lunette.transform.sharpening{ probability=0.2 })")
+    ) { (it: AugmentationObject, arguments) in
+      let transform: TransformObject = try arguments.object("transform")
+      let name = arguments.has("name") ? try arguments.string("name") : transform.kind
+      let place = try arguments.string("place")
+      return try it.changed { pipeline in
+        let neighbour = after ? place : try pipeline.name(before: place)
+        try pipeline.insert(
+          TransformLibrary.make(transform.kind, patchSize: pipeline.patchSize), named: name, after: neighbour)
+        try pipeline.set(name, transform.parameters)
+      }
+    }
+  }
 
   /// The spatial transform under the names of its halves.
   private static func spatialAlias(_ name: String, _ parameters: JSONObject) -> (String, JSONObject) {
@@ -111,17 +176,45 @@ final class AugmentationObject: ScriptObject {
     )
   }
 
-  private static func apply(_ pipeline: AugmentationPipeline, _ arguments: Arguments) throws -> LuaValue {
-    let image: TensorObject = try arguments.object("image")
-    let labels: TensorObject = try arguments.object("segmentation")
-    let draw: AugmentationDrawObject = try arguments.object("draw")
-    let sample = try pipeline.apply(
-      draw.draw, image: image.array,
-      segmentation: labels.array.map { Int16($0) })
+  private func apply(_ arguments: Arguments) throws -> LuaValue {
+    let sample: AugmentationSample
+    if let identifier = arguments["image"].string {
+      guard
+        let draw = arguments["segmentation"].object as? AugmentationDrawObject ?? arguments["draw"].object
+          as? AugmentationDrawObject
+      else { throw Diagnostic("a case is augmented as aug:apply(case, draw)", expected: "a draw") }
+      let source = try patches(arguments, case: identifier)
+      sample = try source.sample(draw.draw, through: pipeline, seed: 0)
+    } else {
+      let image: TensorObject = try arguments.object("image")
+      let labels: TensorObject = try arguments.object("segmentation")
+      let draw: AugmentationDrawObject = try arguments.object("draw")
+      sample = try pipeline.apply(
+        draw.draw, image: image.array, segmentation: labels.array.map { Int16($0) })
+    }
     return .fields([
       "image": .object(TensorObject(sample.image)),
       "segmentation": .object(TensorObject(sample.segmentation.map(Float.init))),
     ])
+  }
+
+  private func preview(_ arguments: Arguments) throws -> LuaValue {
+    let source = try patches(arguments, case: arguments.has("case") ? arguments.string("case") : nil)
+    let preview = AugmentationPreview(
+      source: source, pipeline: pipeline, count: try arguments.integer("count"),
+      seed: try arguments.integer("seed"))
+    return .array(try preview.write(to: fileURL(arguments.string("output"))).map(\.path))
+  }
+
+  /// A case of the plan's dataset, to read patches from.
+  private func patches(_ arguments: Arguments, case identifier: String?) throws -> AugmentationPatches {
+    guard let source else {
+      throw Diagnostic(
+        "this augmentation has no plan to read cases of", expected: "one of lunette.augmentation(plan, ...)",
+        found: "the pipeline of a training", remedy: "pass an image and its labels as tensors")
+    }
+    return try ScriptRegistry.pipeline(of: arguments.state).augmentationPatches(
+      of: source.plans, configuration: source.configuration, case: identifier)
   }
 }
 
@@ -154,11 +247,12 @@ extension Binding {
       example: "local aug = lunette.augmentation(lunette.plan(lunette.dataset(4)), \"3d_fullres\")")
   ) { arguments in
     let plan: PlanObject = try arguments.object("plan")
-    let configuration = try plan.plans.configuration(named: arguments.string("configuration"))
+    let name = try arguments.string("configuration")
+    let configuration = try plan.plans.configuration(named: name)
     let axes = arguments.has("mirror_axes") ? try arguments.integers("mirror_axes") : nil
     let pipeline = AugmentationPipeline.standard(
       patchSize: configuration.patchSize, mirrorAxes: axes,
       usesMaskForNormalization: configuration.usesMaskForNormalization)
-    return [.object(AugmentationObject(pipeline))]
+    return [.object(AugmentationObject(pipeline, source: (plan.plans, name)))]
   }
 }

@@ -19,6 +19,8 @@ struct FunctionIdentity {
     if let native = function.native { return .string(native.name) }
     guard depth < 8 else { return .string("(nested too deep)") }
     let information = try state.information(on: function)
+    // Lua's own functions, such as ipairs, have no text and never change.
+    if information.source == "=[C]" { return .string("a function of Lua") }
     let text = try sourceText(of: information, in: state)
     var captured = JSONObject()
     for (name, value) in information.upvalues.sorted(by: { $0.key < $1.key }) {

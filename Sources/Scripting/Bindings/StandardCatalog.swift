@@ -9,10 +9,11 @@ extension Catalog {
       .loadTensor, .filledTensor, .normalTensor, .joinedTensors, .stackedTensors, .network, .dice, .tversky,
       .crossEntropy, .topK, .focal, .customLoss, .deepSupervision, .sgd, .adam,
       .adamw, .adan, .reference,
-    ] + Binding.layers,
+    ] + Binding.layers + Binding.transforms,
     objects: [
       DatasetObject.schema, FingerprintObject.schema, PlanObject.schema, ConfigurationsObject.schema,
       ConfigurationObject.schema, AugmentationObject.schema, AugmentationDrawObject.schema,
+      TransformObject.schema,
       TrainerObject.schema, RunObject.schema,
       ModelObject.schema, PredictionObject.schema, EnsembleObject.schema, VolumeObject.schema,
       EvaluationObject.schema, TensorObject.schema, NetworkObject.schema, LayerObject.schema,

@@ -35,7 +35,7 @@ extension TrainerObject {
     in state: LuaState
   ) -> ((AugmentationPipeline) throws -> AugmentationPipeline)? {
     guard let value = functions["augmentation"] else { return nil }
-    if let object = value.object as? AugmentationObject { return { _ in object.pipeline } }
+    if let object = value.object as? AugmentationObject { return object.pipeline.fitted }
     guard let function = value.function else { return nil }
     return { pipeline in
       let answer = try function.call([.object(AugmentationObject(pipeline))], in: state).first ?? .nil
