@@ -131,7 +131,7 @@ struct AugmentationBindingTests {
     let expected = try AugmentationPipeline(
       patchSize: patchSize, list: fixture["steps"] ?? .null, source: url.path)
     let found = try shipped("nnUNetTrainerDA5", patchSize).pipeline.without("deep_supervision")
-    #expect(found.list() == expected.list())
+    #expect(Self.withoutIntegers(found.list()) == Self.withoutIntegers(expected.list()))
     // Rotations by 30 degrees, and zooms down to 0.7.
     #expect(
       found.initialPatchSize
@@ -141,6 +141,16 @@ struct AugmentationBindingTests {
     #expect(nearest?.integer("image_order") == 0 && nearest?.integer("label_order") == 0)
     let labels = try shipped("nnUNetTrainerDA5Segord0", patchSize).pipeline.step(named: "spatial")?.parameters
     #expect(labels?.integer("image_order") == 1 && labels?.integer("label_order") == 0)
+  }
+
+  /// Lua and files write the same number as a whole one or not.
+  private static func withoutIntegers(_ json: JSON) -> JSON {
+    switch json {
+    case .integer(let value): .number(Double(value))
+    case .array(let values): .array(values.map(withoutIntegers))
+    case .object(let object): .object(JSONObject(object.pairs.map { ($0.key, withoutIntegers($0.value)) }))
+    default: json
+    }
   }
 
   @Test("The other variants change what their names say")

@@ -54,14 +54,17 @@ final class AugmentationObject: ScriptObject {
       .method(
         FunctionSchema(
           "augmentation:list", "Lists the transforms in order, with their parameters.",
-          returns: "a list of tables with name and parameters",
+          returns: "a list of tables with name, transform and parameters",
           example:
             "local aug = lunette.augmentation(plan, \"2d\")\nfor _, t in ipairs(aug:list()) do print(t.name) end"
         )
       ) { (it: AugmentationObject, _) in
         .array(
           it.pipeline.steps.map { step in
-            .fields(["name": .string(step.name), "parameters": LuaValue(.object(step.parameters.values))])
+            .fields([
+              "name": .string(step.name), "transform": .string(step.transform.kind),
+              "parameters": LuaValue(.object(step.parameters.values)),
+            ])
           })
       },
       .method(
