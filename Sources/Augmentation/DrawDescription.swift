@@ -7,8 +7,7 @@ extension AugmentationDraw {
   /// What a pipeline's steps do to one channel under this draw, one line for each that acts.
   package func description(of pipeline: AugmentationPipeline, channel: Int) -> [String] {
     pipeline.steps.flatMap { step -> [String] in
-      guard let drawn = steps[step.name] else { return [] }
-      var drawn = drawn
+      guard var drawn = steps[step.name] else { return [] }
       // In a plane only the last angle counts.
       let isFlat = pipeline.patchSize.count == 2 || step.parameters.values["dummy_2d"]?.bool == true
       if isFlat, let angles = drawn["angles_degrees"]?.doubles, var object = drawn.object {
