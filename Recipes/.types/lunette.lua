@@ -11,6 +11,8 @@ lunette.optimizer = {}
 
 lunette.tensor = {}
 
+lunette.transform = {}
+
 ---Shows or sets the folders of raw data, preprocessed data and results.
 ---@param arguments { root?: string, raw?: string, preprocessed?: string, results?: string }|string
 function lunette.roots(arguments) end
@@ -194,6 +196,110 @@ function lunette.layer.identity() end
 ---Logits by a pointwise convolution, beside the way on; what comes in goes out.
 function lunette.layer.head() end
 
+---Fills boxes of some channels with the mean of what is in them.
+---@param arguments { probability?: number, channel_probability?: number, count_range?: (number)[], size_limits?: ((integer)[])[] }
+function lunette.transform.blank_rectangle(arguments) end
+
+---Multiplies channels by factors of their own.
+---@param arguments { probability?: number, channel_probability?: number, factor_range?: (number)[] }
+function lunette.transform.brightness(arguments) end
+
+---Adds a normal number of its own to each of some channels.
+---@param arguments { probability?: number, channel_probability?: number, mean?: number, standard_deviation?: number }
+function lunette.transform.brightness_additive(arguments) end
+
+---Adds a bump of random place, width and height to some channels.
+---@param arguments { probability?: number, channel_probability?: number, center_range?: (number)[], strength_range?: (number)[] }
+function lunette.transform.brightness_gradient(arguments) end
+
+---Stretches channels about their mean.
+---@param arguments { probability?: number, channel_probability?: number, factor_range?: (number)[], clips?: boolean }
+function lunette.transform.contrast(arguments) end
+
+---Stretches channels about their mean, within their old range or beyond it.
+---@param arguments { clipped_probability?: number, clipped_channel_probability?: number, clipped_factor_range?: (number)[], clipped_clips?: boolean, unclipped_probability?: number, unclipped_channel_probability?: number, unclipped_factor_range?: (number)[], unclipped_clips?: boolean }
+function lunette.transform.contrast_in_or_out(arguments) end
+
+---Makes one target per resolution of the network.
+---@param arguments { strides?: ((integer)[])[] }
+function lunette.transform.deep_supervision(arguments) end
+
+---Raises the relative intensity of channels to a power, keeping mean and deviation.
+---@param arguments { probability?: number, channel_probability?: number, gamma_range?: (number)[], inverts?: boolean }
+function lunette.transform.gamma(arguments) end
+
+---The same on the inverted image.
+---@param arguments { probability?: number, channel_probability?: number, gamma_range?: (number)[], inverts?: boolean }
+function lunette.transform.gamma_inverted(arguments) end
+
+---Blurs some channels with a Gaussian.
+---@param arguments { probability?: number, channel_probability?: number, sigma_range?: (number)[], synchronizes_axes?: boolean }
+function lunette.transform.gaussian_blur(arguments) end
+
+---Adds normal noise.
+---@param arguments { probability?: number, sigma_range?: (number)[] }
+function lunette.transform.gaussian_noise(arguments) end
+
+---Mixes some channels with a power of themselves, by a bump of random place and width.
+---@param arguments { probability?: number, channel_probability?: number, center_range?: (number)[], gamma_low_range?: (number)[], gamma_high_range?: (number)[] }
+function lunette.transform.local_gamma(arguments) end
+
+---Shrinks some channels and enlarges them again.
+---@param arguments { probability?: number, channel_probability?: number, zoom_range?: (number)[], ignored_axes?: (integer)[] }
+function lunette.transform.low_resolution(arguments) end
+
+---Sets channels to zero outside the nonzero mask.
+---@param arguments { channels?: (integer)[] }
+function lunette.transform.mask_image(arguments) end
+
+---Replaces voxels of some channels by the median of a cube around them.
+---@param arguments { probability?: number, channel_probability?: number, size_range?: (number)[] }
+function lunette.transform.median(arguments) end
+
+---One of the two, chosen for every sample.
+---@param arguments { median_probability?: number, median_channel_probability?: number, median_size_range?: (number)[], blur_probability?: number, blur_channel_probability?: number, blur_sigma_range?: (number)[], blur_synchronizes_axes?: boolean }
+function lunette.transform.median_or_blur(arguments) end
+
+---Flips axes.
+---@param arguments { axes?: (integer)[], axis_probability?: number }
+function lunette.transform.mirror(arguments) end
+
+---Moves a previous stage's labels into the image.
+---@param arguments { labels?: (integer)[] }
+function lunette.transform.move_seg_as_one_hot(arguments) end
+
+---Turns by quarters in the plane of two axes of equal extent.
+---@param arguments { probability?: number, axes?: (integer)[] }
+function lunette.transform.quarter_turn(arguments) end
+
+---Dilates, erodes, opens or closes a previous stage's labels.
+---@param arguments { probability?: number, label_probability?: number, radius_range?: (number)[], label_count?: number }
+function lunette.transform.random_binary_operator(arguments) end
+
+---Turns labels into regions.
+---@param arguments { regions?: ((integer)[])[] }
+function lunette.transform.regions(arguments) end
+
+---Replaces one label by another.
+---@param arguments { label?: number, replacement?: number }
+function lunette.transform.remove_label(arguments) end
+
+---Deletes a component of a previous stage's labels.
+---@param arguments { probability?: number, label_probability?: number, largest_share?: number, label_count?: number }
+function lunette.transform.remove_random_component(arguments) end
+
+---Adds some of the Laplacian to some channels.
+---@param arguments { probability?: number, channel_probability?: number, strength_range?: (number)[] }
+function lunette.transform.sharpening(arguments) end
+
+---Rotates and scales, and crops to the patch.
+---@param arguments { rotation_probability?: number, rotation_degrees?: (number)[], rotation_axis_probability?: number, scaling_probability?: number, scaling_range?: (number)[], scaling_per_axis?: boolean, dummy_2d?: boolean, image_order?: number, label_order?: number, smallest_zoom?: number }
+function lunette.transform.spatial(arguments) end
+
+---Puts axes of equal extent in another order.
+---@param arguments { probability?: number, axes?: (integer)[] }
+function lunette.transform.transpose(arguments) end
+
 ---A dataset in nnU-Net's raw layout.
 ---@class lunette.dataset
 ---@field name string the full name, such as Dataset004_Hippocampus
@@ -286,6 +392,22 @@ function augmentation:list() end
 ---@param name string the transform's name, as in aug:list()
 function augmentation:without(name) end
 
+---Says whether there is a transform of a name.
+---@param name string the name to look for
+function augmentation:has(name) end
+
+---Gives the pipeline with a transform inserted after another one.
+---@param place string the name of the transform it stands after, as in aug:list()
+---@param transform lunette.transform one of lunette.transform
+---@param name? string its name in the pipeline; the transform's own by default
+function augmentation:insert_after(place, transform, name) end
+
+---Gives the pipeline with a transform inserted before another one.
+---@param place string the name of the transform it stands before, as in aug:list()
+---@param transform lunette.transform one of lunette.transform
+---@param name? string its name in the pipeline; the transform's own by default
+function augmentation:insert_before(place, transform, name) end
+
 ---Gives the pipeline with some parameters of a transform changed.
 ---@param name string the transform's name, as in aug:list()
 ---@param parameters table<string, any> the parameters to change, as in aug[name]
@@ -296,15 +418,24 @@ function augmentation:set(name, parameters) end
 ---@param channels? integer how many channels the image has
 function augmentation:draw(seed, channels) end
 
----Applies a draw to an image and its labels.
----@param image lunette.tensor channels and voxels of the initial patch
----@param segmentation lunette.tensor label maps of the same extents
----@param draw lunette.draw what aug:draw gave
+---Applies a draw to a preprocessed case, or to an image and its labels.
+---@param image lunette.tensor|string channels and voxels of the initial patch, or the name of a case
+---@param segmentation lunette.tensor|lunette.draw label maps of the same extents; the draw where the first is a case
+---@param draw? lunette.draw what aug:draw gave
 function augmentation:apply(image, segmentation, draw) end
+
+---Draws a sheet of a case and of what the pipeline makes of it.
+---@param arguments { case?: string, count?: integer, seed?: integer, output?: string }
+function augmentation:preview(arguments) end
 
 ---Every random number of one augmented sample; its fields are the transforms that act.
 ---@class lunette.draw
 local draw = {}
+
+---An augmentation transform; its other fields are its parameters.
+---@class lunette.transform
+---@field name string which transform it is, and the step's name unless another is given
+local transform = {}
 
 ---A training procedure; its other fields are the constants it was made with.
 ---@class lunette.trainer
