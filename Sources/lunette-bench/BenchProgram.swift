@@ -9,7 +9,7 @@ struct BenchProgram: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "lunette-bench",
     abstract: "Time the engine's parts. Every measurement prints one line of JSON.",
-    subcommands: [StepBench.self, AugmentationBench.self])
+    subcommands: [StepBench.self, OperationsBench.self, AugmentationBench.self])
 
   static func main() {
     shortenThreadSpinning()

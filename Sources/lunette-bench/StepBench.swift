@@ -84,11 +84,11 @@ struct StepBench: ParsableCommand {
 }
 
 /// A network with everything a step needs.
-private final class Subject {
+final class Subject {
   let network: any SegmentationNetwork
   let batch: Int
   let patch: [Int]
-  private let backend: CPUBackend
+  private let backend: any Backend
   private let optimizer: Optimizer
   private let loss: DeepSupervisionLoss
   private let input: NDArray<Float>
@@ -97,7 +97,7 @@ private final class Subject {
   private let precision: Precision
   private let recomputeByteCount: Int
 
-  init(_ options: StepBench, precision: Precision, backend: CPUBackend) throws {
+  init(_ options: StepBench, precision: Precision, backend: any Backend) throws {
     let plans = try JSON(contentsOf: URL(filePath: options.plans))
     var configuration = plans["configurations"]?[options.configurationName] ?? .null
     if let parent = configuration["inherits_from"]?.string {
