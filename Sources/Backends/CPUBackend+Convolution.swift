@@ -16,13 +16,21 @@ extension CPUBackend {
   package func convolve(
     _ source: Tensor, weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry
   ) throws -> Tensor {
+    let result = makeActivation(
+      [source.batchCount, weight.shape[0]] + geometry.outputShape(for: source.spatialShape),
+      source.precision)
+    if bias == nil, source.layout != .plain,
+      let shape = winograd(
+        sourceShape: source.shape, outputChannelCount: weight.shape[0], geometry: geometry,
+        precision: source.precision)
+    {
+      runWinograd(shape, source: source, weight: weight, isAdjoint: false, into: result)
+      return result
+    }
     let convolution = try convolution(
       key(
         source.shape, weight.shape[0], geometry, source.precision, plain: source.layout == .plain,
         bias: bias != nil))
-    let result = makeActivation(
-      [source.batchCount, weight.shape[0]] + geometry.outputShape(for: source.spatialShape),
-      source.precision)
     try convolution.run(source: source, weight: weight, bias: bias, into: result, pool: pool)
     return result
   }
@@ -30,9 +38,16 @@ extension CPUBackend {
   package func convolutionSourceGradient(
     _ gradient: Tensor, weight: Tensor, sourceShape: [Int], geometry: ConvolutionGeometry
   ) throws -> Tensor {
+    let source = makeActivation(sourceShape, gradient.precision)
+    if let shape = winograd(
+      sourceShape: sourceShape, outputChannelCount: weight.shape[0], geometry: geometry,
+      precision: gradient.precision)
+    {
+      runWinograd(shape, source: gradient, weight: weight, isAdjoint: true, into: source)
+      return source
+    }
     let convolution = try convolution(
       key(sourceShape, weight.shape[0], geometry, gradient.precision, plain: false, bias: false))
-    let source = makeActivation(sourceShape, gradient.precision)
     try convolution.runSourceGradient(gradient, weight: weight, into: source, pool: pool)
     return source
   }
@@ -40,6 +55,15 @@ extension CPUBackend {
   package func convolutionWeightGradient(
     _ gradient: Tensor, source: Tensor, weightShape: [Int], geometry: ConvolutionGeometry, wantsBias: Bool
   ) throws -> (weight: Tensor, bias: Tensor?) {
+    if !wantsBias, source.layout != .plain,
+      let shape = winograd(
+        sourceShape: source.shape, outputChannelCount: weightShape[0], geometry: geometry,
+        precision: gradient.precision), shape.suitsWeightGradient
+    {
+      return (
+        winogradWeightGradient(shape, gradient: gradient, source: source, weightShape: weightShape), nil
+      )
+    }
     let convolution = try convolution(
       key(
         source.shape, weightShape[0], geometry, gradient.precision, plain: source.layout == .plain,

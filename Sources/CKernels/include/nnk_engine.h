@@ -165,3 +165,23 @@ void nnk_label_confusion(const float *x, const int16_t *labels, ptrdiff_t sample
                          int ignored, int64_t *counts);
 void nnk_region_confusion(const float *x, const int16_t *targets, ptrdiff_t samples, ptrdiff_t regions,
                           ptrdiff_t targets_per_sample, ptrdiff_t voxels, int has_ignore, int64_t *counts);
+
+// A convolution of stride 1 with 3 x 3 taps in the plane and one or three along z, padded so that the extents stay, between
+// activations in blocks of 16 channels; by Winograd's minimal filtering. Weights are float32 [O][C][z][y][x].
+typedef struct {
+  nnk_type type;
+  ptrdiff_t batch, input_channels, output_channels, input_blocks, output_blocks;
+  ptrdiff_t extent[3];  // z, y, x
+  ptrdiff_t depth;      // taps along z
+} nnk_winograd;
+// Whether this processor can do it: AVX-512.
+int nnk_winograd_supports(const nnk_winograd *g);
+// The transformed weights, 16 / 9 of the plain ones in the type of the activations. The adjoint is the gradient by the
+// source: `g` then describes the way from the convolution's output channels to its input channels.
+ptrdiff_t nnk_winograd_weight_bytes(const nnk_winograd *g);
+void nnk_winograd_pack(const nnk_winograd *g, const float *weight, int is_adjoint, void *packed);
+void nnk_winograd_run(const nnk_winograd *g, const void *source, const void *packed, void *result);
+// Floats of scratch space, then the plain weight gradient [O][C][z][y][x].
+ptrdiff_t nnk_winograd_gradient_scratch(const nnk_winograd *g);
+void nnk_winograd_weight_gradient(const nnk_winograd *g, const void *source, const void *gradient, float *scratch,
+                                  float *weight);

@@ -1,0 +1,120 @@
+// Which convolutions are computed by Winograd's minimal filtering, and what that takes: four results of a plane for 16
+// products in place of 36. `Docs/Decisions/0008-winograd.md` says what it does to the numbers.
+
+internal import CKernels
+package import Tensors
+
+/// A convolution with 3 x 3 taps in the plane, one or three along z, and stride 1, large enough for Winograd's form.
+package struct WinogradShape: Hashable, Sendable {
+  let batchCount: Int
+  let inputChannelCount: Int
+  let outputChannelCount: Int
+  /// Extents along z, y, x.
+  let extent: [Int]
+  /// Taps along z.
+  let depth: Int
+  /// Channels per block of the activations.
+  static let block = 16
+  /// Multiplications of the plain convolution below which it is done in a few milliseconds anyway.
+  private static let leastProductCount = 1 << 28
+  /// Voxels of the batch from which a transformed weight gradient pays for the sums it keeps, 16 for each tap of z.
+  private static let leastGradientVoxelCount = 8192
+  /// Voxels from which transforming the weights is little beside using them.
+  private static let leastVoxelCount = 512
+
+  /// `nil` where another form is needed or pays.
+  ///
+  /// - Parameters:
+  ///   - sourceShape: `[N, C, spatial]`.
+  ///   - outputChannelCount: Channels of the result.
+  ///   - geometry: Kernel, stride and padding.
+  package init?(sourceShape: [Int], outputChannelCount: Int, geometry: ConvolutionGeometry) {
+    let kernel = geometry.kernel
+    guard kernel.suffix(2) == [3, 3], geometry.stride.allSatisfy({ $0 == 1 }),
+      kernel.count == 2 || kernel[0] == 1 || kernel[0] == 3
+    else { return nil }
+    batchCount = sourceShape[0]
+    inputChannelCount = sourceShape[1]
+    self.outputChannelCount = outputChannelCount
+    extent = (kernel.count == 2 ? [1] : []) + sourceShape.dropFirst(2)
+    depth = kernel.count == 2 ? 1 : kernel[0]
+    let products = voxelCount * inputChannelCount * outputChannelCount * depth * 9
+    guard voxelCount >= Self.leastVoxelCount, products >= Self.leastProductCount else { return nil }
+  }
+
+  private var voxelCount: Int { batchCount * extent.reduce(1, *) }
+
+  /// Whether the weight gradient pays too.
+  package var suitsWeightGradient: Bool { voxelCount >= Self.leastGradientVoxelCount }
+
+  private func blocks(_ channelCount: Int) -> Int { (channelCount + Self.block - 1) / Self.block }
+
+  /// Bytes of the transformed weights.
+  package func weightByteCount(_ precision: Precision) -> Int {
+    16 * depth * blocks(inputChannelCount) * blocks(outputChannelCount) * Self.block * Self.block
+      * precision.byteCount
+  }
+
+  /// Floats that one thread's sums of the weight gradient take.
+  package var gradientSumCount: Int { weightByteCount(.float32) / Precision.float32.byteCount }
+
+  /// As the kernels take it; `isAdjoint` for the way back from result to source.
+  func kernelShape(_ type: nnk_type, isAdjoint: Bool = false) -> nnk_winograd {
+    let (input, output) =
+      isAdjoint ? (outputChannelCount, inputChannelCount) : (inputChannelCount, outputChannelCount)
+    return nnk_winograd(
+      type: type, batch: batchCount, input_channels: input, output_channels: output,
+      input_blocks: blocks(input), output_blocks: blocks(output), extent: (extent[0], extent[1], extent[2]),
+      depth: depth)
+  }
+}
+
+extension CPUBackend {
+  /// The convolution in Winograd's form, where processor and shape allow it.
+  func winograd(
+    sourceShape: [Int], outputChannelCount: Int, geometry: ConvolutionGeometry, precision: Precision
+  ) -> WinogradShape? {
+    guard block == WinogradShape.block, supportedPrecisions.contains(precision) else { return nil }
+    return WinogradShape(
+      sourceShape: sourceShape, outputChannelCount: outputChannelCount, geometry: geometry)
+  }
+
+  /// The convolution of `source`, or with `isAdjoint` the gradient by the source, into `result`.
+  func runWinograd(
+    _ shape: WinogradShape, source: Tensor, weight: Tensor, isAdjoint: Bool, into result: Tensor
+  ) {
+    var kernel = shape.kernelShape(source.kernelType, isAdjoint: isAdjoint)
+    let packed = winogradWeight(weight, shape: shape, kernel: &kernel, isAdjoint: isAdjoint)
+    nnk_winograd_run(&kernel, source.storage.pointer, packed.pointer, result.storage.pointer)
+    withExtendedLifetime(packed) {}
+  }
+
+  /// The transformed weight, made again when values or direction change: a training uses each direction once a step, so
+  /// that both can share their memory.
+  private func winogradWeight(
+    _ weight: Tensor, shape: WinogradShape, kernel: inout nnk_winograd, isAdjoint: Bool
+  ) -> TensorStorage {
+    let precision: Precision = kernel.type == NNK_FLOAT32 ? .float32 : .bfloat16
+    let slot = AnyHashable([AnyHashable("winograd"), AnyHashable(precision)])
+    let version = weight.storage.version * 2 + (isAdjoint ? 1 : 0)
+    let byteCount = shape.weightByteCount(precision)
+    let known = weight.storage.derivedForms[slot]
+    if let known, known.version == version { return known.storage }
+    let storage = known?.storage ?? pool.allocate(byteCount: byteCount)
+    nnk_winograd_pack(&kernel, weight.floats, isAdjoint ? 1 : 0, storage.pointer)
+    weight.storage.derivedForms[slot] = (version, storage)
+    return storage
+  }
+
+  func winogradWeightGradient(
+    _ shape: WinogradShape, gradient: Tensor, source: Tensor, weightShape: [Int]
+  ) -> Tensor {
+    let weight = Tensor(uninitialized: weightShape, pool: pool)
+    var kernel = shape.kernelShape(gradient.kernelType)
+    let scratch = Tensor(uninitialized: [nnk_winograd_gradient_scratch(&kernel)], pool: pool)
+    nnk_winograd_weight_gradient(
+      &kernel, source.storage.pointer, gradient.storage.pointer, scratch.floats, weight.floats)
+    withExtendedLifetime(scratch) {}
+    return weight
+  }
+}

@@ -1,0 +1,284 @@
+// Convolutions of stride 1 with 3 x 3 taps in the plane by Winograd's minimal filtering F(2 x 2, 3 x 3), on AVX-512: four
+// results of a plane for 16 products in place of 36; the taps along z are added up among the products. The products
+// are those of Lavin and Gray, "Fast algorithms for convolutional neural networks" (2016).
+//
+// A unit of work is a band of tile rows of one sample over some planes. Transformed planes of the source lie in a ring,
+// TILES tiles beside each other, so that the inner loop holds TILES x 2 accumulators of 16 output channels.
+#include <stdlib.h>
+#include "nnk_engine.h"
+#include "winograd_internal.h"
+
+enum { RING_BYTES = 384 * 1024, SPAN = 2 };
+
+typedef struct {
+  const nnk_winograd *g;
+  const void *source, *weight;
+  void *result;
+  ptrdiff_t columns, rows, band, bands, chunk, chunks;
+  // Of one transformed plane of a band.
+  ptrdiff_t plane_elements;
+} nnk_plan;
+
+// MARK: - Products
+
+// out[tile][vector][lane] = sum over planes and input channels of tile values and weights.
+#define NNK_PRODUCTS(NAME, TARGET, VECTORS, FUSED, WORDS)                                                             \
+  TARGET static void NAME(const uint32_t *const *planes, ptrdiff_t count, const uint32_t *weight, ptrdiff_t blocks,    \
+                          float *out) {                                                                               \
+    __m512 s[TILES][VECTORS];                                                                                         \
+    UNROLLED for (int t = 0; t < TILES; ++t)                                                                          \
+      UNROLLED for (int v = 0; v < VECTORS; ++v) s[t][v] = _mm512_setzero_ps();                                       \
+    for (ptrdiff_t k = 0; k < count; ++k) {                                                                           \
+      if (!planes[k]) {                                                                                               \
+        weight += blocks * WORDS * VECTORS * LANES;                                                                   \
+        continue;                                                                                                     \
+      }                                                                                                               \
+      const uint32_t *x = planes[k];                                                                                  \
+      for (ptrdiff_t b = 0; b < blocks; ++b, x += TILES * WORDS)                                                      \
+        UNROLLED for (int c = 0; c < WORDS; ++c, weight += VECTORS * LANES) {                                         \
+          __m512i w[VECTORS];                                                                                         \
+          UNROLLED for (int v = 0; v < VECTORS; ++v) w[v] = _mm512_loadu_si512(weight + v * LANES);                   \
+          UNROLLED for (int t = 0; t < TILES; ++t)                                                                    \
+            UNROLLED for (int v = 0; v < VECTORS; ++v) s[t][v] = FUSED(s[t][v], w[v], x[t * WORDS + c]);              \
+        }                                                                                                             \
+    }                                                                                                                 \
+    UNROLLED for (int t = 0; t < TILES; ++t)                                                                          \
+      UNROLLED for (int v = 0; v < VECTORS; ++v) _mm512_store_ps(out + (t * VECTORS + v) * LANES, s[t][v]);           \
+  }
+NNK_PRODUCTS(products2_float32, AVX512, 2, NNK_FUSED_FLOAT32, 16)
+NNK_PRODUCTS(products1_float32, AVX512, 1, NNK_FUSED_FLOAT32, 16)
+NNK_PRODUCTS(products2_bfloat16, AVX512_BF16, 2, NNK_FUSED_BFLOAT16, 8)
+NNK_PRODUCTS(products1_bfloat16, AVX512_BF16, 1, NNK_FUSED_BFLOAT16, 8)
+
+// MARK: - The way back from the products of a tile to four results
+
+typedef struct {
+  // Where a tile's first result lies, and how much of the tile lies inside.
+  ptrdiff_t at;
+  int rows, columns;
+} nnk_place;
+
+#define NNK_RESULTS(NAME, TARGET, ELEMENT, STORE)                                                                     \
+  TARGET static void NAME(const float *products, ptrdiff_t stride, ptrdiff_t width, ELEMENT *to, const nnk_place *p) { \
+    __m512 top[4], low[4];                                                                                            \
+    UNROLLED for (int j = 0; j < 4; ++j) {                                                                            \
+      __m512 m0 = _mm512_load_ps(products + j * stride), m1 = _mm512_load_ps(products + (4 + j) * stride);            \
+      __m512 m2 = _mm512_load_ps(products + (8 + j) * stride), m3 = _mm512_load_ps(products + (12 + j) * stride);     \
+      top[j] = _mm512_add_ps(m0, _mm512_add_ps(m1, m2));                                                              \
+      low[j] = _mm512_sub_ps(m1, _mm512_add_ps(m2, m3));                                                              \
+    }                                                                                                                 \
+    to += p->at * LANES;                                                                                              \
+    STORE(to, _mm512_add_ps(top[0], _mm512_add_ps(top[1], top[2])));                                                  \
+    if (p->columns > 1) STORE(to + LANES, _mm512_sub_ps(top[1], _mm512_add_ps(top[2], top[3])));                      \
+    if (p->rows < 2) return;                                                                                          \
+    to += width * LANES;                                                                                              \
+    STORE(to, _mm512_add_ps(low[0], _mm512_add_ps(low[1], low[2])));                                                  \
+    if (p->columns > 1) STORE(to + LANES, _mm512_sub_ps(low[1], _mm512_add_ps(low[2], low[3])));                      \
+  }
+NNK_RESULTS(results_float32, AVX512, float, NNK_STORE_FLOAT32)
+NNK_RESULTS(results_bfloat16, AVX512_BF16, uint16_t, NNK_STORE_BFLOAT16)
+
+// MARK: - A unit of work
+
+// The transformed tiles of one plane of a band: [tile group][position][input block][tile][channel].
+static void transform_plane(const nnk_plan *p, ptrdiff_t sample, ptrdiff_t z, ptrdiff_t first, ptrdiff_t count,
+                            const void *zero, void *to) {
+  const nnk_winograd *g = p->g;
+  ptrdiff_t bytes = nnk_size(g->type), row = g->extent[2] * LANES * bytes;
+  ptrdiff_t position = g->input_blocks * TILES * LANES;
+  for (ptrdiff_t b = 0; b < g->input_blocks; ++b) {
+    const char *plane = (const char *)p->source +
+      ((sample * g->input_blocks + b) * g->extent[0] + z) * g->extent[1] * row;
+    for (ptrdiff_t r = 0; r < count; ++r) {
+      const void *lines[4];
+      for (int i = 0; i < 4; ++i) {
+        ptrdiff_t y = 2 * (first + r) - 1 + i;
+        lines[i] = y < 0 || y >= g->extent[1] ? zero : plane + y * row;
+      }
+      char *target = (char *)to + b * TILES * LANES * bytes;
+      if (g->type == NNK_FLOAT32) nnk_winograd_tiles_float32(lines, g->extent[2], p->columns, (float *)target, r * p->columns, position);
+      else nnk_winograd_tiles_bfloat16(lines, g->extent[2], p->columns, (uint16_t *)target, r * p->columns, position);
+    }
+  }
+}
+
+// All results of one group of tiles of a plane.
+static void run_group(const nnk_plan *p, const char *const *ring, ptrdiff_t sample, ptrdiff_t z, ptrdiff_t first,
+                      ptrdiff_t group, ptrdiff_t tiles, float *products) {
+  const nnk_winograd *g = p->g;
+  ptrdiff_t bytes = nnk_size(g->type), position = g->input_blocks * TILES * LANES * bytes;
+  ptrdiff_t words = LANES * bytes / 4, width = g->extent[2], voxels = g->extent[0] * g->extent[1] * width;
+  nnk_place places[TILES];
+  for (ptrdiff_t t = 0; t < tiles; ++t) {
+    ptrdiff_t y = 2 * (first + (group * TILES + t) / p->columns), x = 2 * ((group * TILES + t) % p->columns);
+    places[t] = (nnk_place){(z * g->extent[1] + y) * width + x, y + 1 < g->extent[1] ? 2 : 1, x + 1 < width ? 2 : 1};
+  }
+  for (ptrdiff_t o = 0; o < g->output_blocks; o += SPAN) {
+    int vectors = o + 1 < g->output_blocks ? 2 : 1;
+    const uint32_t *weight = (const uint32_t *)p->weight + o * 16 * g->depth * g->input_blocks * words * LANES;
+    ptrdiff_t stride = TILES * vectors * LANES;
+    for (int a = 0; a < 16; ++a) {
+      const uint32_t *planes[3];
+      for (ptrdiff_t k = 0; k < g->depth; ++k)
+        planes[k] = ring[k] ? (const uint32_t *)(ring[k] + (group * 16 + a) * position) : NULL;
+      if (g->type == NNK_FLOAT32)
+        (vectors == 2 ? products2_float32 : products1_float32)(planes, g->depth, weight, g->input_blocks, products + a * stride);
+      else
+        (vectors == 2 ? products2_bfloat16 : products1_bfloat16)(planes, g->depth, weight, g->input_blocks, products + a * stride);
+      weight += g->depth * g->input_blocks * words * vectors * LANES;
+    }
+    for (int v = 0; v < vectors; ++v) {
+      char *to = (char *)p->result + (sample * g->output_blocks + o + v) * voxels * LANES * bytes;
+      for (ptrdiff_t t = 0; t < tiles; ++t) {
+        const float *from = products + (t * vectors + v) * LANES;
+        if (g->type == NNK_FLOAT32) results_float32(from, stride, width, (float *)to, places + t);
+        else results_bfloat16(from, stride, width, (uint16_t *)to, places + t);
+      }
+    }
+  }
+}
+
+static void run_unit(ptrdiff_t index, void *context) {
+  const nnk_plan *p = context;
+  const nnk_winograd *g = p->g;
+  ptrdiff_t band = index % p->bands, chunk = index / p->bands % p->chunks, sample = index / p->bands / p->chunks;
+  ptrdiff_t first = band * p->band, rows = p->rows - first < p->band ? p->rows - first : p->band;
+  ptrdiff_t tiles = rows * p->columns, bytes = nnk_size(g->type), depth = g->depth, half = depth / 2;
+  size_t product_bytes = 16 * TILES * SPAN * LANES * sizeof(float);
+  size_t zero_bytes = ((size_t)(g->extent[2] * LANES * bytes) + 63) / 64 * 64;
+  char *scratch = aligned_alloc(64, product_bytes + zero_bytes + (size_t)(depth * p->plane_elements * bytes));
+  if (!scratch) abort();
+  float *products = (float *)scratch;
+  char *zero = scratch + product_bytes, *planes = zero + zero_bytes;
+  memset(zero, 0, zero_bytes);
+  ptrdiff_t begin = chunk * p->chunk, end = begin + p->chunk < g->extent[0] ? begin + p->chunk : g->extent[0];
+  ptrdiff_t next = begin - half < 0 ? 0 : begin - half;  // the first plane that has not been transformed
+  for (ptrdiff_t z = begin; z < end; ++z) {
+    for (; next <= z + half && next < g->extent[0]; ++next)
+      transform_plane(p, sample, next, first, rows, zero, planes + next % depth * p->plane_elements * bytes);
+    const char *ring[3];
+    for (ptrdiff_t k = 0; k < depth; ++k) {
+      ptrdiff_t plane = z - half + k;
+      ring[k] = plane < 0 || plane >= g->extent[0] ? NULL : planes + plane % depth * p->plane_elements * bytes;
+    }
+    for (ptrdiff_t group = 0; group * TILES < tiles; ++group) {
+      ptrdiff_t left = tiles - group * TILES;
+      run_group(p, ring, sample, z, first, group, left < TILES ? left : TILES, products);
+    }
+  }
+  free(scratch);
+}
+
+// MARK: - Interface
+
+int nnk_winograd_supports(const nnk_winograd *g) {
+  if (!nnk_cpu_has_avx512() || (g->type != NNK_FLOAT32 && !nnk_cpu_has_avx512_bf16())) return 0;
+  return g->depth == 1 || g->depth == 3;
+}
+
+ptrdiff_t nnk_winograd_weight_bytes(const nnk_winograd *g) {
+  return 16 * g->depth * g->input_blocks * g->output_blocks * LANES * LANES * nnk_size(g->type);
+}
+
+typedef struct {
+  const nnk_winograd *g;
+  const float *weight;
+  int is_adjoint;
+  void *packed;
+} nnk_packing;
+
+// The 16 positions of one tap of z for one input channel, a vector of output channels each; zero beyond the channels.
+AVX512 static void transform_weights(const nnk_packing *j, ptrdiff_t o, ptrdiff_t c, ptrdiff_t k, __m512 u[16]) {
+  const nnk_winograd *g = j->g;
+  ptrdiff_t taps = g->depth * 9, left = g->output_channels - o * LANES;
+  UNROLLED for (int a = 0; a < 16; ++a) u[a] = _mm512_setzero_ps();
+  if (c >= g->input_channels || left <= 0) return;
+  __mmask16 mask = left >= LANES ? 0xffff : (__mmask16)((1u << left) - 1);
+  ptrdiff_t stride = j->is_adjoint ? taps : g->input_channels * taps;
+  const float *from = j->is_adjoint ? j->weight + (c * g->output_channels + o * LANES) * taps
+                                    : j->weight + (o * LANES * g->input_channels + c) * taps;
+  const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  __m512i index = _mm512_mullo_epi32(lanes, _mm512_set1_epi32((int)stride));
+  __m512 w[3][3], rows[4][3];
+  for (int i = 0; i < 9; ++i) {
+    ptrdiff_t tap = j->is_adjoint ? (g->depth - 1 - k) * 9 + 8 - i : k * 9 + i;
+    w[i / 3][i % 3] = _mm512_mask_i32gather_ps(_mm512_setzero_ps(), mask, index, from + tap, 4);
+  }
+  const __m512 half = _mm512_set1_ps(0.5f);
+  UNROLLED for (int i = 0; i < 3; ++i) {
+    __m512 ends = _mm512_add_ps(w[0][i], w[2][i]);
+    rows[0][i] = w[0][i];
+    rows[1][i] = _mm512_mul_ps(half, _mm512_add_ps(ends, w[1][i]));
+    rows[2][i] = _mm512_mul_ps(half, _mm512_sub_ps(ends, w[1][i]));
+    rows[3][i] = w[2][i];
+  }
+  UNROLLED for (int i = 0; i < 4; ++i) {
+    __m512 ends = _mm512_add_ps(rows[i][0], rows[i][2]);
+    u[4 * i] = rows[i][0];
+    u[4 * i + 1] = _mm512_mul_ps(half, _mm512_add_ps(ends, rows[i][1]));
+    u[4 * i + 2] = _mm512_mul_ps(half, _mm512_sub_ps(ends, rows[i][1]));
+    u[4 * i + 3] = rows[i][2];
+  }
+}
+
+AVX512_BF16 static void store_pairs(uint32_t *to, ptrdiff_t position, const __m512 even[16], const __m512 odd[16]) {
+  for (int a = 0; a < 16; ++a) _mm512_storeu_si512(to + a * position, nnk_paired(even[a], odd[a]));
+}
+
+// The weights of one span of output blocks for one input block: [position][tap of z][channel or pair][vector][lane].
+AVX512 static void pack_blocks(ptrdiff_t index, void *context) {
+  const nnk_packing *j = context;
+  const nnk_winograd *g = j->g;
+  ptrdiff_t o = index / g->input_blocks * SPAN, block = index % g->input_blocks, inputs = g->input_blocks * LANES;
+  ptrdiff_t vectors = o + 1 < g->output_blocks ? 2 : 1, step = g->type == NNK_FLOAT32 ? 1 : 2;
+  ptrdiff_t position = g->depth * inputs / step * vectors * LANES;
+  uint32_t *to = (uint32_t *)j->packed + o * 16 * g->depth * inputs / step * LANES;
+  for (ptrdiff_t k = 0; k < g->depth; ++k)
+    for (ptrdiff_t c = block * LANES; c < (block + 1) * LANES; c += step)
+      for (ptrdiff_t v = 0; v < vectors; ++v) {
+        __m512 even[16], odd[16];
+        uint32_t *at = to + ((k * inputs + c) / step * vectors + v) * LANES;
+        transform_weights(j, o + v, c, k, even);
+        if (g->type == NNK_FLOAT32) {
+          for (int a = 0; a < 16; ++a) _mm512_storeu_ps((float *)(at + a * position), even[a]);
+        } else {
+          transform_weights(j, o + v, c + 1, k, odd);
+          store_pairs(at, position, even, odd);
+        }
+      }
+}
+
+void nnk_winograd_pack(const nnk_winograd *g, const float *weight, int is_adjoint, void *packed) {
+  nnk_packing j = {g, weight, is_adjoint, packed};
+  nnk_parallel((g->output_blocks + SPAN - 1) / SPAN * g->input_blocks, pack_blocks, &j);
+}
+
+// Bands that fill the ring's share of the cache, with few tiles left over in the last group.
+static ptrdiff_t best_band(const nnk_winograd *g, ptrdiff_t columns, ptrdiff_t rows) {
+  ptrdiff_t tile = 16 * g->input_blocks * LANES * nnk_size(g->type) * g->depth, best = 1;
+  double least = 1e30;
+  for (ptrdiff_t band = 1; band <= rows; ++band) {
+    ptrdiff_t groups = (band * columns + TILES - 1) / TILES;
+    if (band > 1 && groups * TILES * tile > RING_BYTES && groups > 1) break;
+    ptrdiff_t whole = rows / band, rest = rows % band;
+    double cost = (double)(whole * groups + (rest * columns + TILES - 1) / TILES);
+    if (cost <= least * 1.001) least = cost < least ? cost : least, best = band;
+  }
+  return best;
+}
+
+void nnk_winograd_run(const nnk_winograd *g, const void *source, const void *packed, void *result) {
+  nnk_plan p = {.g = g, .source = source, .weight = packed, .result = result};
+  p.columns = (g->extent[2] + 1) / 2;
+  p.rows = (g->extent[1] + 1) / 2;
+  p.band = best_band(g, p.columns, p.rows);
+  p.bands = (p.rows + p.band - 1) / p.band;
+  p.plane_elements = (p.band * p.columns + TILES - 1) / TILES * TILES * 16 * g->input_blocks * LANES;
+  // Few units: planes are shared out too, though every chunk transforms two planes more.
+  ptrdiff_t threads = nnk_thread_count(), units = g->batch * p.bands;
+  p.chunks = 1;
+  while (units * p.chunks % threads != 0 && units * p.chunks < 8 * threads && g->extent[0] / (p.chunks + 1) >= 8) ++p.chunks;
+  p.chunk = (g->extent[0] + p.chunks - 1) / p.chunks;
+  p.chunks = (g->extent[0] + p.chunk - 1) / p.chunk;
+  nnk_parallel(g->batch * p.bands * p.chunks, run_unit, &p);
+}
