@@ -69,7 +69,9 @@ extension CPUBackend {
         source.shape, weightShape[0], geometry, gradient.precision, plain: source.layout == .plain,
         bias: wantsBias))
     let weight = Tensor(uninitialized: weightShape, pool: pool)
-    var own = ownWeightGradient(gradient, source: source, weightShape: weightShape, geometry: geometry)
+    var own = Self.ownWeightGradient(
+      gradient.precision, sourceShape: source.shape, isPlain: source.layout == .plain,
+      weightShape: weightShape, geometry: geometry)
     // From one to four plain channels oneDNN is faster, unless it has only its slow reference for them.
     let isOwn =
       !wantsBias && nnk_weight_gradient_supports(&own) != 0
@@ -86,21 +88,39 @@ extension CPUBackend {
     return (weight, bias)
   }
 
-  private func ownWeightGradient(
-    _ gradient: Tensor, source: Tensor, weightShape: [Int], geometry: ConvolutionGeometry
+  private static func ownWeightGradient(
+    _ precision: Precision, sourceShape: [Int], isPlain: Bool, weightShape: [Int],
+    geometry: ConvolutionGeometry
   ) -> nnk_weight_gradient {
     let lead = Array(repeating: 1, count: 3 - geometry.kernel.count)
     func three(_ values: [Int], fill: Int = 1) -> (Int, Int, Int) {
       let all = lead.map { _ in fill } + values
       return (all[0], all[1], all[2])
     }
-    let isPlain = source.layout == .plain
+    func blocks(_ channelCount: Int) -> Int { (channelCount + 15) / 16 }
+    let extent = Array(sourceShape.dropFirst(2))
     return nnk_weight_gradient(
-      type: gradient.kernelType, plain_source: isPlain ? 1 : 0, batch: source.batchCount,
-      input_channels: weightShape[1], output_channels: weightShape[0],
+      type: precision == .float32 ? NNK_FLOAT32 : NNK_BFLOAT16, plain_source: isPlain ? 1 : 0,
+      batch: sourceShape[0], input_channels: weightShape[1], output_channels: weightShape[0],
       input_blocks: isPlain ? 1 : blocks(weightShape[1]), output_blocks: blocks(weightShape[0]),
-      input: three(source.spatialShape), output: three(gradient.spatialShape), kernel: three(geometry.kernel),
+      input: three(extent), output: three(geometry.outputShape(for: extent)), kernel: three(geometry.kernel),
       stride: three(geometry.stride), padding: three(geometry.padding, fill: 0))
+  }
+
+  /// Floats that the own weight gradient of a blocked source keeps beside its result; `nil` where oneDNN computes it.
+  package static func weightGradientScratchCount(
+    _ precision: Precision, sourceShape: [Int], weightShape: [Int], geometry: ConvolutionGeometry
+  ) -> Int? {
+    if let shape = WinogradShape(
+      sourceShape: sourceShape, outputChannelCount: weightShape[0], geometry: geometry),
+      shape.suitsWeightGradient
+    {
+      var kernel = shape.kernelShape(precision == .float32 ? NNK_FLOAT32 : NNK_BFLOAT16)
+      return nnk_winograd_supports(&kernel) != 0 ? nnk_winograd_gradient_scratch(&kernel) : nil
+    }
+    var own = ownWeightGradient(
+      precision, sourceShape: sourceShape, isPlain: false, weightShape: weightShape, geometry: geometry)
+    return nnk_weight_gradient_supports(&own) != 0 ? nnk_weight_gradient_scratch(&own) : nil
   }
 
   // A transposed convolution whose kernel equals its stride writes every output voxel once: it is a 1x1 convolution to
@@ -171,7 +191,7 @@ extension CPUBackend {
     if let known = weight.storage.derivedForms[slot], known.version == weight.storage.version {
       return Tensor(shape: shape, storage: known.storage)
     }
-    let wide = Tensor(uninitialized: shape, pool: pool)
+    let wide = Tensor(uninitialized: shape, pool: weightPool)
     let (from, to) = (weight.floats, wide.floats)
     to.update(repeating: 0, count: wide.count)
     for c in 0..<inputCount {

@@ -6,13 +6,18 @@ package import Tensors
 /// Computes on the processor's cores.
 package final class CPUBackend: Backend {
   package let pool = TensorPool()
+  /// Weights in other layouts live as long as the weights: among the activations they would break up the room.
+  package let weightPool = TensorPool()
   let context: OneDNNEngine
   /// Channels per block: 16 floats fill an AVX-512 register, 8 an AVX2 one.
   let block: Int
   private var convolutions: [ConvolutionKey: Convolution] = [:]
 
+  let convolutionForm: ConvolutionForm
+
   /// Prepares the processor; `threadCount` 0 takes every core.
-  package init(threadCount: Int = 0) throws {
+  package init(threadCount: Int = 0, convolutionForm: ConvolutionForm = .automatic) throws {
+    self.convolutionForm = convolutionForm
     context = try OneDNNEngine()
     block = nnk_cpu_has_avx512() != 0 ? 16 : 8
     if threadCount > 0 { nnk_set_thread_count(Int32(threadCount)) }
@@ -84,7 +89,7 @@ package final class CPUBackend: Backend {
   /// The compiled convolution of a shape.
   func convolution(_ key: ConvolutionKey) throws -> Convolution {
     if let known = convolutions[key] { return known }
-    let made = try Convolution(key, block: block, context: context)
+    let made = try Convolution(key, block: block, context: context, weightPool: weightPool)
     convolutions[key] = made
     return made
   }

@@ -18,6 +18,8 @@ struct ConvolutionKey: Hashable {
 final class Convolution {
   let key: ConvolutionKey
   private let context: OneDNNEngine
+  /// Where weights in a primitive's own layout live.
+  private let weightPool: TensorPool
   private let source: MemoryDescriptor
   private let result: MemoryDescriptor
   /// The weight in whatever layout oneDNN prefers, and its gradient, which is float32 always.
@@ -31,8 +33,9 @@ final class Convolution {
     paddedShape[0] != key.outputChannelCount || paddedShape[1] != key.sourceShape[1]
   }
 
-  init(_ key: ConvolutionKey, block: Int, context: OneDNNEngine) throws {
+  init(_ key: ConvolutionKey, block: Int, context: OneDNNEngine, weightPool: TensorPool) throws {
     self.key = key
+    self.weightPool = weightPool
     self.context = context
     let rank = key.geometry.kernel.count
     func wholeBlocks(_ count: Int) -> Int { (count + block - 1) / block * block }
@@ -160,7 +163,8 @@ final class Convolution {
     if let known = weight.storage.derivedForms[slot], known.version == weight.storage.version {
       return (descriptor, known.storage)
     }
-    let storage = weight.storage.derivedForms[slot]?.storage ?? pool.allocate(byteCount: descriptor.byteCount)
+    let storage =
+      weight.storage.derivedForms[slot]?.storage ?? weightPool.allocate(byteCount: descriptor.byteCount)
     let reorder = try packers[form] ?? makeReorder(from: plainWeight, to: descriptor, context: context)
     packers[form] = reorder
     let whole = widened(weight, to: paddedShape, pool: pool)

@@ -4,6 +4,16 @@
 internal import CKernels
 package import Tensors
 
+/// How a backend computes convolutions.
+package enum ConvolutionForm: Sendable {
+  /// By Winograd's minimal filtering where that pays.
+  case automatic
+  /// By their definition.
+  case direct
+  /// By Winograd's minimal filtering wherever the shape allows it; for tests.
+  case winograd
+}
+
 /// A convolution with 3 x 3 taps in the plane, one or three along z, and stride 1, large enough for Winograd's form.
 package struct WinogradShape: Hashable, Sendable {
   let batchCount: Int
@@ -13,6 +23,8 @@ package struct WinogradShape: Hashable, Sendable {
   let extent: [Int]
   /// Taps along z.
   let depth: Int
+  /// Whether the weight gradient pays too.
+  package private(set) var suitsWeightGradient = false
   /// Channels per block of the activations.
   static let block = 16
   /// Multiplications of the plain convolution below which it is done in a few milliseconds anyway.
@@ -28,9 +40,13 @@ package struct WinogradShape: Hashable, Sendable {
   ///   - sourceShape: `[N, C, spatial]`.
   ///   - outputChannelCount: Channels of the result.
   ///   - geometry: Kernel, stride and padding.
-  package init?(sourceShape: [Int], outputChannelCount: Int, geometry: ConvolutionGeometry) {
+  ///   - form: The backend's choice.
+  package init?(
+    sourceShape: [Int], outputChannelCount: Int, geometry: ConvolutionGeometry,
+    form: ConvolutionForm = .automatic
+  ) {
     let kernel = geometry.kernel
-    guard kernel.suffix(2) == [3, 3], geometry.stride.allSatisfy({ $0 == 1 }),
+    guard form != .direct, kernel.suffix(2) == [3, 3], geometry.stride.allSatisfy({ $0 == 1 }),
       kernel.count == 2 || kernel[0] == 1 || kernel[0] == 3
     else { return nil }
     batchCount = sourceShape[0]
@@ -38,14 +54,13 @@ package struct WinogradShape: Hashable, Sendable {
     self.outputChannelCount = outputChannelCount
     extent = (kernel.count == 2 ? [1] : []) + sourceShape.dropFirst(2)
     depth = kernel.count == 2 ? 1 : kernel[0]
+    suitsWeightGradient = form == .winograd || voxelCount >= Self.leastGradientVoxelCount
+    if form == .winograd { return }
     let products = voxelCount * inputChannelCount * outputChannelCount * depth * 9
     guard voxelCount >= Self.leastVoxelCount, products >= Self.leastProductCount else { return nil }
   }
 
   private var voxelCount: Int { batchCount * extent.reduce(1, *) }
-
-  /// Whether the weight gradient pays too.
-  package var suitsWeightGradient: Bool { voxelCount >= Self.leastGradientVoxelCount }
 
   private func blocks(_ channelCount: Int) -> Int { (channelCount + Self.block - 1) / Self.block }
 
@@ -54,9 +69,6 @@ package struct WinogradShape: Hashable, Sendable {
     16 * depth * blocks(inputChannelCount) * blocks(outputChannelCount) * Self.block * Self.block
       * precision.byteCount
   }
-
-  /// Floats that one thread's sums of the weight gradient take.
-  package var gradientSumCount: Int { weightByteCount(.float32) / Precision.float32.byteCount }
 
   /// As the kernels take it; `isAdjoint` for the way back from result to source.
   func kernelShape(_ type: nnk_type, isAdjoint: Bool = false) -> nnk_winograd {
@@ -76,7 +88,8 @@ extension CPUBackend {
   ) -> WinogradShape? {
     guard block == WinogradShape.block, supportedPrecisions.contains(precision) else { return nil }
     return WinogradShape(
-      sourceShape: sourceShape, outputChannelCount: outputChannelCount, geometry: geometry)
+      sourceShape: sourceShape, outputChannelCount: outputChannelCount, geometry: geometry,
+      form: convolutionForm)
   }
 
   /// The convolution of `source`, or with `isAdjoint` the gradient by the source, into `result`.
@@ -100,7 +113,7 @@ extension CPUBackend {
     let byteCount = shape.weightByteCount(precision)
     let known = weight.storage.derivedForms[slot]
     if let known, known.version == version { return known.storage }
-    let storage = known?.storage ?? pool.allocate(byteCount: byteCount)
+    let storage = known?.storage ?? weightPool.allocate(byteCount: byteCount)
     nnk_winograd_pack(&kernel, weight.floats, isAdjoint ? 1 : 0, storage.pointer)
     weight.storage.derivedForms[slot] = (version, storage)
     return storage

@@ -132,7 +132,7 @@ package final class Tape {
   /// a per cent or two more time, with the same bits.
   package let recomputeByteCount: Int
   /// Where keeping an activation begins to cost more than a second pass over it.
-  package static let standardRecomputeByteCount = 128 << 20
+  package static let standardRecomputeByteCount = 96 << 20
   private var steps: [(number: Int, run: () throws -> Void)] = []
   /// Whether the way back has been taken, which can be done once.
   package private(set) var isSpent = false

@@ -7,6 +7,8 @@ import Tensors
 /// Stands in for ``CPUBackend`` to count its tensors.
 final class CountingBackend: Backend {
   let pool = TensorPool(isVirtual: true)
+  /// Weights in other layouts, as the CPU backend keeps them.
+  let weightPool = TensorPool(isVirtual: true)
   /// Channels per block, as the CPU backend has them on a processor with AVX-512; fewer take less.
   private let block = 16
   /// The weights of the largest convolution, for what oneDNN needs beside the tensors.
@@ -41,14 +43,29 @@ final class CountingBackend: Backend {
   // MARK: - Convolutions
 
   /// The weight in a convolution's own layout, which stays with the weight.
-  private func pack(_ weight: Tensor, for source: Tensor, as form: String, _ precision: Precision) {
+  private func pack(
+    _ weight: Tensor, for source: Tensor, as form: String, _ precision: Precision,
+    _ geometry: ConvolutionGeometry, hasBias: Bool = false
+  ) {
+    if !hasBias, source.layout != .plain,
+      let shape = WinogradShape(
+        sourceShape: source.shape, outputChannelCount: weight.shape[0], geometry: geometry)
+    {
+      let slot = AnyHashable([AnyHashable("winograd"), AnyHashable(precision)])
+      if weight.storage.derivedForms[slot] == nil {
+        weight.storage.derivedForms[slot] = (
+          0, weightPool.allocate(byteCount: shape.weightByteCount(precision))
+        )
+      }
+      return
+    }
     let inputCount = source.layout == .plain ? weight.shape[1] : padded(weight.shape[1])
     let shape = [padded(weight.shape[0]), inputCount] + weight.shape.dropFirst(2)
     let byteCount = shape.reduce(1, *) * precision.byteCount
     largestWeightByteCount = max(largestWeightByteCount, shape.reduce(1, *) * Precision.float32.byteCount)
     let slot = AnyHashable([AnyHashable(form), AnyHashable(source.shape), AnyHashable(precision)])
     if let known = weight.storage.derivedForms[slot], known.version == weight.storage.version { return }
-    let storage = weight.storage.derivedForms[slot]?.storage ?? pool.allocate(byteCount: byteCount)
+    let storage = weight.storage.derivedForms[slot]?.storage ?? weightPool.allocate(byteCount: byteCount)
     let widened = shape == weight.shape ? nil : Tensor(uninitialized: shape, pool: pool)
     defer { withExtendedLifetime(widened) {} }
     weight.storage.derivedForms[slot] = (weight.storage.version, storage)
@@ -57,7 +74,7 @@ final class CountingBackend: Backend {
   func convolve(_ source: Tensor, weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry) -> Tensor {
     let result = activation(
       [source.batchCount, weight.shape[0]] + geometry.outputShape(for: source.spatialShape), source.precision)
-    pack(weight, for: source, as: "forward", source.precision)
+    pack(weight, for: source, as: "forward", source.precision, geometry, hasBias: bias != nil)
     return result
   }
 
@@ -65,7 +82,7 @@ final class CountingBackend: Backend {
     _ gradient: Tensor, weight: Tensor, sourceShape: [Int], geometry: ConvolutionGeometry
   ) -> Tensor {
     let source = activation(sourceShape, gradient.precision)
-    pack(weight, for: source, as: "source gradient", gradient.precision)
+    pack(weight, for: source, as: "source gradient", gradient.precision, geometry)
     return source
   }
 
@@ -73,6 +90,13 @@ final class CountingBackend: Backend {
     _ gradient: Tensor, source: Tensor, weightShape: [Int], geometry: ConvolutionGeometry, wantsBias: Bool
   ) -> (weight: Tensor, bias: Tensor?) {
     let weight = Tensor(uninitialized: weightShape, pool: pool)
+    if !wantsBias, source.layout != .plain,
+      let scratch = CPUBackend.weightGradientScratchCount(
+        gradient.precision, sourceShape: source.shape, weightShape: weightShape, geometry: geometry)
+    {
+      _ = Tensor(uninitialized: [scratch], pool: pool)
+      return (weight, nil)
+    }
     let bias = wantsBias ? Tensor(uninitialized: [weightShape[0]], pool: pool) : nil
     let inputCount = source.layout == .plain ? weightShape[1] : padded(weightShape[1])
     let shape = [padded(weightShape[0]), inputCount] + weightShape.dropFirst(2)
@@ -104,7 +128,7 @@ final class CountingBackend: Backend {
     if let known = weight.storage.derivedForms[slot], known.version == weight.storage.version {
       return Tensor(shape: shape, storage: known.storage)
     }
-    let wide = Tensor(uninitialized: shape, pool: pool)
+    let wide = Tensor(uninitialized: shape, pool: weightPool)
     weight.storage.derivedForms[slot] = (weight.storage.version, wide.storage)
     return wide
   }

@@ -143,7 +143,8 @@ private struct NetworkMemory {
     }
     let weights = network.parameterCount * Precision.float32.byteCount
     let margin = workload.precision == .float32 ? 1 : TrainingMemory.halfPrecisionMargin
-    tensorByteCount = Int(Double(backend.pool.reachedByteCount) * margin)
+    tensorByteCount = Int(
+      Double(backend.pool.reachedByteCount + backend.weightPool.reachedByteCount) * margin)
     parameterByteCount = 3 * weights
     libraryByteCount = backend.largestWeightByteCount * ProcessInfo.processInfo.activeProcessorCount
     // Weights and momentum are copied to the host; the file is written piece by piece.

@@ -75,6 +75,7 @@ struct StepBench: ParsableCommand {
       median(try (0..<max(runs, 3)).map { _ in try seconds(subject.predictTile) }))
     report["peak_rss_mib"] = .integer(peakResidentMemory())
     report["peak_tensor_mib"] = .integer(backend.pool.usage.peak >> 20)
+    report["reached_tensor_mib"] = .integer(backend.pool.reachedByteCount >> 20)
     report["backend"] = .string(backend.name)
     if implementations {
       for line in backend.implementationReport() { FileHandle.standardError.write(Data("\(line)\n".utf8)) }

@@ -14,8 +14,8 @@ import Testing
 
 @Suite("TrainingMemory")
 struct TrainingMemoryTests {
-  /// Buffers come and go in the same order as in the engine; what differs are a few bytes of padding.
-  private static let tolerance = 0.02
+  /// Buffers come and go in the same order as in the engine; a few bytes of padding can move one of them into another gap.
+  private static let tolerance = 0.07
   /// What oneDNN pads in bf16 depends on the network; a margin for the worst is part of the prediction.
   private static let halfTolerance = 0.1
 
@@ -29,12 +29,12 @@ struct TrainingMemoryTests {
 
   /// A configuration of a planner for equal cases.
   private func configuration(
-    _ shape: [Int], planner: String, name: String, batchSize: Int? = nil
+    _ shape: [Int], planner: String, name: String, batchSize: Int? = nil, featureCount: Int = 8
   ) throws -> PlannedConfiguration {
     let statistics = IntensityStatistics(
       maximum: 9, mean: 5, median: 5, minimum: 1, percentiles: (1, 9), standardDeviation: 2)
     var constants = try PlannerConstants.named(planner)
-    constants.baseFeatureCount = 8
+    constants.baseFeatureCount = featureCount
     let plans = try ExperimentPlanner(constants: constants).plan(
       dataset: description(), datasetName: "Dataset001_A",
       fingerprint: DatasetFingerprint(
@@ -71,21 +71,25 @@ struct TrainingMemoryTests {
       optimizer.clip(12)
       optimizer.step()
     }
-    return backend.pool.reachedByteCount
+    return backend.pool.reachedByteCount + backend.weightPool.reachedByteCount
   }
 
   @Test(
     "The engine takes what was counted",
     arguments: [
-      ([24, 32, 24], "default", "3d_fullres", 2, Precision.float32),
-      ([24, 32, 24], "default", "3d_fullres", 4, .float32),
-      ([12, 64, 40], "default", "2d", 6, .float32),
-      ([24, 32, 24], "ResEncM", "3d_fullres", 2, .float32),
-      ([24, 32, 24], "default", "3d_fullres", 2, .bfloat16),
-    ] as [([Int], String, String, Int, Precision)])
-  func counted(shape: [Int], planner: String, name: String, batchSize: Int, precision: Precision) throws {
+      ([24, 32, 24], "default", "3d_fullres", 2, Precision.float32, 8),
+      ([24, 32, 24], "default", "3d_fullres", 2, .float32, 32),
+      ([24, 32, 24], "default", "3d_fullres", 4, .float32, 8),
+      ([12, 64, 40], "default", "2d", 6, .float32, 8),
+      ([24, 32, 24], "ResEncM", "3d_fullres", 2, .float32, 8),
+      ([24, 32, 24], "default", "3d_fullres", 2, .bfloat16, 8),
+    ] as [([Int], String, String, Int, Precision, Int)])
+  func counted(
+    shape: [Int], planner: String, name: String, batchSize: Int, precision: Precision, features: Int
+  ) throws {
     guard try CPUBackend().supportedPrecisions.contains(precision) else { return }
-    let configuration = try configuration(shape, planner: planner, name: name, batchSize: batchSize)
+    let configuration = try configuration(
+      shape, planner: planner, name: name, batchSize: batchSize, featureCount: features)
     var workload = TrainingWorkload(
       configuration, labels: try description().labels, channelCount: 1, precision: precision)
     workload.usesDeepSupervision = true

@@ -1,0 +1,137 @@
+// Convolutions in Winograd's form against their definition, over shapes that fill tiles and blocks and that do not.
+
+import Backends
+import Tensors
+import Testing
+
+/// Sums of float32 with a few additions more than the plain form has.
+private let floatTolerance = 4e-6
+/// Transformed sources and weights are rounded to eight bits, and the result is.
+private let halfTolerance = 8e-3
+
+private let hasVectors = CPUBackend.processorFeatures.contains("AVX-512")
+
+@Suite(.serialized, .enabled(if: hasVectors, "this processor has no AVX-512"))
+struct WinogradTests {
+  private let backend: CPUBackend
+
+  init() throws { backend = try CPUBackend(convolutionForm: .winograd) }
+
+  static let convolutions = [
+    ConvolutionCase(source: [2, 16, 3, 4, 6], outputs: 32, kernel: [3, 3, 3], stride: [1, 1, 1]),
+    // Odd extents, channels that fill no block, an odd number of blocks on either side.
+    ConvolutionCase(source: [3, 20, 5, 7, 9], outputs: 40, kernel: [3, 3, 3], stride: [1, 1, 1]),
+    ConvolutionCase(source: [1, 33, 2, 5, 11], outputs: 5, kernel: [1, 3, 3], stride: [1, 1, 1]),
+    ConvolutionCase(source: [2, 17, 13, 31], outputs: 48, kernel: [3, 3], stride: [1, 1]),
+    // A single voxel in the plane, a single plane.
+    ConvolutionCase(source: [2, 16, 4, 1, 1], outputs: 16, kernel: [3, 3, 3], stride: [1, 1, 1]),
+    ConvolutionCase(source: [1, 16, 1, 6, 5], outputs: 16, kernel: [3, 3, 3], stride: [1, 1, 1]),
+    // Planes so large that they are worked off in bands; so many planes that threads share them.
+    ConvolutionCase(source: [1, 64, 2, 40, 50], outputs: 16, kernel: [3, 3, 3], stride: [1, 1, 1]),
+    ConvolutionCase(source: [1, 16, 21, 6, 6], outputs: 16, kernel: [3, 3, 3], stride: [1, 1, 1]),
+  ]
+
+  private struct Agreement {
+    var result, sourceGradient, weightGradient: Double
+  }
+
+  /// Relative errors of the three directions, from numbers that `precision` holds exactly.
+  private func agreement(_ c: ConvolutionCase, _ precision: Precision) throws -> Agreement {
+    let geometry = ConvolutionGeometry(kernel: c.kernel, stride: c.stride)
+    func numbers(_ shape: [Int], seed: Int) -> Tensor {
+      let exact = backend.converted(
+        backend.converted(Tensor(randomArray(shape, seed: seed), pool: backend.pool), to: precision),
+        to: .float32)
+      return exact
+    }
+    func activation(_ tensor: Tensor) -> Tensor { backend.activation(tensor, precision: precision) }
+    let source = numbers(c.source, seed: 1)
+    let weight = Tensor(randomArray([c.outputs, c.source[1]] + c.kernel, seed: 2), pool: backend.pool)
+    let naive = NaiveGeometry(geometry)
+    let (wide, kernel) = (NaiveArray(source.hostArray), NaiveArray(weight.hostArray))
+    let oracle = naiveConvolution(wide, kernel, bias: Array(repeating: 0, count: c.outputs), naive)
+    let result = try backend.convolve(activation(source), weight: weight, bias: nil, geometry: geometry)
+    let gradient = numbers(result.shape, seed: 4)
+    let expected = naiveConvolutionGradients(
+      NaiveArray(gradient.hostArray), source: wide, weight: kernel, naive)
+    let bySource = try backend.convolutionSourceGradient(
+      activation(gradient), weight: weight, sourceShape: c.source, geometry: geometry)
+    let byWeight = try backend.convolutionWeightGradient(
+      activation(gradient), source: activation(source), weightShape: weight.shape, geometry: geometry,
+      wantsBias: false)
+    return Agreement(
+      result: relativeError(backend.plain(result).hostArray, oracle),
+      sourceGradient: relativeError(backend.plain(bySource).hostArray, expected.source),
+      weightGradient: relativeError(byWeight.weight.hostArray, expected.weight))
+  }
+
+  @Test("In float32, all three directions agree with the definition", arguments: convolutions)
+  func float32(_ c: ConvolutionCase) throws {
+    let found = try agreement(c, .float32)
+    #expect(found.result < floatTolerance)
+    #expect(found.sourceGradient < floatTolerance)
+    #expect(found.weightGradient < floatTolerance)
+  }
+
+  @Test("In bfloat16, they agree to the rounding of tiles", arguments: convolutions)
+  func bfloat16(_ c: ConvolutionCase) throws {
+    guard backend.supportedPrecisions.contains(.bfloat16) else { return }
+    let found = try agreement(c, .bfloat16)
+    #expect(found.result < halfTolerance)
+    #expect(found.sourceGradient < halfTolerance)
+    #expect(found.weightGradient < halfTolerance)
+  }
+
+  @Test("Lanes beyond the channels stay zero")
+  func padding() throws {
+    let source = backend.activation(
+      Tensor(randomArray([1, 16, 2, 6, 6], seed: 1), pool: backend.pool), precision: .float32)
+    let weight = Tensor(randomArray([20, 16, 3, 3, 3], seed: 2), pool: backend.pool)
+    let result = try backend.convolve(
+      source, weight: weight, bias: nil,
+      geometry: ConvolutionGeometry(kernel: [3, 3, 3], stride: [1, 1, 1]))
+    let lanes = UnsafeBufferPointer(start: result.floats, count: result.storedCount)
+    let second = lanes.suffix(result.storedCount / 2)
+    #expect(second.enumerated().allSatisfy { $0.offset % 16 < 4 || $0.element == 0 })
+    #expect(second.contains { $0 != 0 })
+    withExtendedLifetime(result) {}
+  }
+
+  @Test("Only large enough convolutions of stride 1 are computed so")
+  func selection() {
+    func shape(_ source: [Int], _ outputs: Int, _ kernel: [Int], _ stride: Int = 1) -> WinogradShape? {
+      WinogradShape(
+        sourceShape: source, outputChannelCount: outputs,
+        geometry: ConvolutionGeometry(kernel: kernel, stride: kernel.map { _ in stride }))
+    }
+    #expect(shape([9, 32, 40, 56, 40], 32, [3, 3, 3])?.suitsWeightGradient == true)
+    #expect(shape([2, 320, 8, 8, 8], 320, [3, 3, 3])?.suitsWeightGradient == false)
+    #expect(shape([9, 32, 40, 56, 40], 32, [3, 3, 3], 2) == nil)
+    #expect(shape([9, 32, 40, 56, 40], 32, [1, 1, 1]) == nil)
+    #expect(shape([9, 32, 40, 56, 40], 32, [3, 1, 3]) == nil)
+    #expect(shape([2, 8, 16, 24, 16], 8, [3, 3, 3]) == nil, "too little work")
+    #expect(
+      WinogradShape(
+        sourceShape: [9, 32, 40, 56, 40], outputChannelCount: 32,
+        geometry: ConvolutionGeometry(kernel: [3, 3, 3], stride: [1, 1, 1]), form: .direct) == nil)
+  }
+
+  @Test("Packed weights follow an update, and either direction finds its own")
+  func updates() throws {
+    let geometry = ConvolutionGeometry(kernel: [3, 3], stride: [1, 1])
+    let source = backend.activation(
+      Tensor(randomArray([1, 16, 6, 6], seed: 1), pool: backend.pool), precision: .float32)
+    let weight = Tensor(randomArray([16, 16, 3, 3], seed: 2), pool: backend.pool)
+    func forward() throws -> NDArray<Float> {
+      backend.plain(try backend.convolve(source, weight: weight, bias: nil, geometry: geometry)).hostArray
+    }
+    let before = try forward()
+    _ = try backend.convolutionSourceGradient(
+      source, weight: weight, sourceShape: source.shape, geometry: geometry)
+    #expect(try forward() == before)
+    weight.floats.update(repeating: 0, count: weight.count)
+    weight.storage.version += 1
+    #expect(before.elements.contains { abs($0) > 0.1 })
+    #expect(try forward().elements.allSatisfy { $0 == 0 })
+  }
+}
