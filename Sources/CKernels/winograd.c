@@ -8,7 +8,7 @@
 #include "nnk_engine.h"
 #include "winograd_internal.h"
 
-enum { RING_BYTES = 384 * 1024, SPAN = 2 };
+enum { RING_BYTES = 2 << 20, SPAN = 2 };
 
 typedef struct {
   const nnk_winograd *g;
@@ -102,9 +102,9 @@ static void transform_plane(const nnk_plan *p, ptrdiff_t sample, ptrdiff_t z, pt
   }
 }
 
-// All results of one group of tiles of a plane.
+// The results of one span of output blocks for one group of tiles of a plane.
 static void run_group(const nnk_plan *p, const char *const *ring, ptrdiff_t sample, ptrdiff_t z, ptrdiff_t first,
-                      ptrdiff_t group, ptrdiff_t tiles, float *products) {
+                      ptrdiff_t group, ptrdiff_t tiles, ptrdiff_t o, float *products) {
   const nnk_winograd *g = p->g;
   ptrdiff_t bytes = nnk_size(g->type), position = g->input_blocks * TILES * LANES * bytes;
   ptrdiff_t words = LANES * bytes / 4, width = g->extent[2], voxels = g->extent[0] * g->extent[1] * width;
@@ -113,27 +113,25 @@ static void run_group(const nnk_plan *p, const char *const *ring, ptrdiff_t samp
     ptrdiff_t y = 2 * (first + (group * TILES + t) / p->columns), x = 2 * ((group * TILES + t) % p->columns);
     places[t] = (nnk_place){(z * g->extent[1] + y) * width + x, y + 1 < g->extent[1] ? 2 : 1, x + 1 < width ? 2 : 1};
   }
-  for (ptrdiff_t o = 0; o < g->output_blocks; o += SPAN) {
-    int vectors = o + 1 < g->output_blocks ? 2 : 1;
-    const uint32_t *weight = (const uint32_t *)p->weight + o * 16 * g->depth * g->input_blocks * words * LANES;
-    ptrdiff_t stride = TILES * vectors * LANES;
-    for (int a = 0; a < 16; ++a) {
-      const uint32_t *planes[3];
-      for (ptrdiff_t k = 0; k < g->depth; ++k)
-        planes[k] = ring[k] ? (const uint32_t *)(ring[k] + (group * 16 + a) * position) : NULL;
-      if (g->type == NNK_FLOAT32)
-        (vectors == 2 ? products2_float32 : products1_float32)(planes, g->depth, weight, g->input_blocks, products + a * stride);
-      else
-        (vectors == 2 ? products2_bfloat16 : products1_bfloat16)(planes, g->depth, weight, g->input_blocks, products + a * stride);
-      weight += g->depth * g->input_blocks * words * vectors * LANES;
-    }
-    for (int v = 0; v < vectors; ++v) {
-      char *to = (char *)p->result + (sample * g->output_blocks + o + v) * voxels * LANES * bytes;
-      for (ptrdiff_t t = 0; t < tiles; ++t) {
-        const float *from = products + (t * vectors + v) * LANES;
-        if (g->type == NNK_FLOAT32) results_float32(from, stride, width, (float *)to, places + t);
-        else results_bfloat16(from, stride, width, (uint16_t *)to, places + t);
-      }
+  int vectors = o + 1 < g->output_blocks ? 2 : 1;
+  const uint32_t *weight = (const uint32_t *)p->weight + o * 16 * g->depth * g->input_blocks * words * LANES;
+  ptrdiff_t stride = TILES * vectors * LANES;
+  for (int a = 0; a < 16; ++a) {
+    const uint32_t *planes[3];
+    for (ptrdiff_t k = 0; k < g->depth; ++k)
+      planes[k] = ring[k] ? (const uint32_t *)(ring[k] + (group * 16 + a) * position) : NULL;
+    if (g->type == NNK_FLOAT32)
+      (vectors == 2 ? products2_float32 : products1_float32)(planes, g->depth, weight, g->input_blocks, products + a * stride);
+    else
+      (vectors == 2 ? products2_bfloat16 : products1_bfloat16)(planes, g->depth, weight, g->input_blocks, products + a * stride);
+    weight += g->depth * g->input_blocks * words * vectors * LANES;
+  }
+  for (int v = 0; v < vectors; ++v) {
+    char *to = (char *)p->result + (sample * g->output_blocks + o + v) * voxels * LANES * bytes;
+    for (ptrdiff_t t = 0; t < tiles; ++t) {
+      const float *from = products + (t * vectors + v) * LANES;
+      if (g->type == NNK_FLOAT32) results_float32(from, stride, width, (float *)to, places + t);
+      else results_bfloat16(from, stride, width, (uint16_t *)to, places + t);
     }
   }
 }
@@ -161,10 +159,12 @@ static void run_unit(ptrdiff_t index, void *context) {
       ptrdiff_t plane = z - half + k;
       ring[k] = plane < 0 || plane >= g->extent[0] ? NULL : planes + plane % depth * p->plane_elements * bytes;
     }
-    for (ptrdiff_t group = 0; group * TILES < tiles; ++group) {
-      ptrdiff_t left = tiles - group * TILES;
-      run_group(p, ring, sample, z, first, group, left < TILES ? left : TILES, products);
-    }
+    // Spans outside, so that a span's weights stay in the cache for all groups.
+    for (ptrdiff_t o = 0; o < g->output_blocks; o += SPAN)
+      for (ptrdiff_t group = 0; group * TILES < tiles; ++group) {
+        ptrdiff_t left = tiles - group * TILES;
+        run_group(p, ring, sample, z, first, group, left < TILES ? left : TILES, o, products);
+      }
   }
   free(scratch);
 }
@@ -253,16 +253,16 @@ void nnk_winograd_pack(const nnk_winograd *g, const float *weight, int is_adjoin
   nnk_parallel((g->output_blocks + SPAN - 1) / SPAN * g->input_blocks, pack_blocks, &j);
 }
 
-// Bands that fill the ring's share of the cache, with few tiles left over in the last group.
+// The smallest band with few tiles left over in its last group: a ring beyond the second cache costs less than they do.
 static ptrdiff_t best_band(const nnk_winograd *g, ptrdiff_t columns, ptrdiff_t rows) {
   ptrdiff_t tile = 16 * g->input_blocks * LANES * nnk_size(g->type) * g->depth, best = 1;
   double least = 1e30;
   for (ptrdiff_t band = 1; band <= rows; ++band) {
     ptrdiff_t groups = (band * columns + TILES - 1) / TILES;
-    if (band > 1 && groups * TILES * tile > RING_BYTES && groups > 1) break;
+    if (groups > 1 && band > 1 && groups * TILES * tile > RING_BYTES) break;
     ptrdiff_t whole = rows / band, rest = rows % band;
     double cost = (double)(whole * groups + (rest * columns + TILES - 1) / TILES);
-    if (cost <= least * 1.001) least = cost < least ? cost : least, best = band;
+    if (cost < least * 0.985) least = cost, best = band;
   }
   return best;
 }

@@ -7,7 +7,7 @@
 #include "nnk_engine.h"
 #include "winograd_internal.h"
 
-enum { GROUP = 8, SPAN = 2, LEAST_TILES = 64, CACHE_BYTES = 640 * 1024 };
+enum { GROUP = 8, SPAN = 2, LEAST_TILES = 128, CACHE_BYTES = 640 * 1024 };
 
 typedef struct {
   const nnk_winograd *g;
@@ -187,6 +187,7 @@ static nnk_plan plan_gradient(const nnk_winograd *g) {
   p.samples = p.bands > 1 ? 1 : most / (p.columns * p.rows) < 1 ? 1 : most / (p.columns * p.rows);
   if (p.samples > g->batch) p.samples = g->batch;
   p.sets = (g->batch + p.samples - 1) / p.samples;
+  p.samples = (g->batch + p.sets - 1) / p.sets;  // of equal size
   ptrdiff_t tiles = p.samples * p.band * p.columns;
   p.words = (g->type == NNK_FLOAT32 ? tiles : (tiles + 1) / 2) * LANES;
   p.sum_floats = 16 * g->depth * g->input_blocks * g->output_blocks * LANES * LANES;
