@@ -1,4 +1,4 @@
-// Convolution and transposed convolution of the CPU backend.
+// Convolution of the CPU backend.
 
 internal import CKernels
 package import Tensors
@@ -121,103 +121,6 @@ extension CPUBackend {
     var own = ownWeightGradient(
       precision, sourceShape: sourceShape, isPlain: false, weightShape: weightShape, geometry: geometry)
     return nnk_weight_gradient_supports(&own) != 0 ? nnk_weight_gradient_scratch(&own) : nil
-  }
-
-  // A transposed convolution whose kernel equals its stride writes every output voxel once: it is a 1x1 convolution to
-  // all kernel offsets at once, followed by a copy that interleaves them. oneDNN's own is several times slower.
-
-  /// The extents and stride as three axes, and how many offsets a kernel has.
-  private func space(_ shape: [Int], _ stride: [Int]) -> (extent: [Int], kernel: [Int], offsetCount: Int) {
-    let lead = Array(repeating: 1, count: 3 - stride.count)
-    return (lead + shape.dropFirst(2), lead + stride, stride.reduce(1, *))
-  }
-
-  private func pointwise(_ rank: Int) -> ConvolutionGeometry {
-    ConvolutionGeometry(kernel: Array(repeating: 1, count: rank), stride: Array(repeating: 1, count: rank))
-  }
-
-  package func upsample(_ source: Tensor, weight: Tensor, bias: Tensor, stride: [Int]) throws -> Tensor {
-    let outputChannelCount = weight.shape[1]
-    let (extent, kernel, offsetCount) = space(source.shape, stride)
-    let padded = blocks(outputChannelCount) * block
-    let deep = try convolve(
-      source, weight: offsetsAsChannels(weight, offsetCount: offsetCount), bias: nil,
-      geometry: pointwise(stride.count))
-    let result = makeActivation(
-      [source.batchCount, outputChannelCount] + zip(source.spatialShape, stride).map { $0 * $1 },
-      source.precision)
-    let paddedBias = padded1D(bias, to: padded)
-    defer { withExtendedLifetime((deep, paddedBias)) {} }
-    nnk_depth_to_space(
-      deep.storage.pointer, result.storage.pointer, source.kernelType, paddedBias.floats, source.batchCount,
-      blocks(outputChannelCount), extent, kernel, Int32(block))
-    return result
-  }
-
-  package func upsamplingGradients(
-    _ gradient: Tensor, source: Tensor, weight: Tensor, stride: [Int]
-  ) throws -> (source: Tensor, weight: Tensor, bias: Tensor) {
-    let outputChannelCount = weight.shape[1]
-    let (extent, kernel, offsetCount) = space(source.shape, stride)
-    let padded = blocks(outputChannelCount) * block
-    let deep = makeActivation(
-      [source.batchCount, offsetCount * padded] + source.spatialShape, gradient.precision)
-    nnk_space_to_depth(
-      gradient.storage.pointer, deep.storage.pointer, gradient.kernelType, source.batchCount,
-      blocks(outputChannelCount), extent, kernel, Int32(block))
-    let wide = offsetsAsChannels(weight, offsetCount: offsetCount)
-    let geometry = pointwise(stride.count)
-    let sourceGradient = try convolutionSourceGradient(
-      deep, weight: wide, sourceShape: source.shape, geometry: geometry)
-    let wideGradient = try convolutionWeightGradient(
-      deep, source: source, weightShape: wide.shape, geometry: geometry, wantsBias: false
-    ).weight
-    let sums = Tensor(uninitialized: [padded], pool: pool)
-    nnk_channel_sums(
-      gradient.storage.pointer, gradient.kernelType, sums.floats, gradient.batchCount,
-      blocks(outputChannelCount), gradient.voxelCount, Int32(block))
-    return (
-      sourceGradient, channelsAsOffsets(wideGradient, like: weight, offsetCount: offsetCount),
-      truncated1D(sums, to: outputChannelCount)
-    )
-  }
-
-  /// `[C, O, offsets]` as a pointwise weight `[offsets * O padded, C, 1...]`, made again when the values change.
-  private func offsetsAsChannels(_ weight: Tensor, offsetCount: Int) -> Tensor {
-    let (inputCount, outputCount) = (weight.shape[0], weight.shape[1])
-    let padded = blocks(outputCount) * block
-    let shape = [offsetCount * padded, inputCount] + Array(repeating: 1, count: weight.shape.count - 2)
-    let slot = AnyHashable("offsets as channels")
-    if let known = weight.storage.derivedForms[slot], known.version == weight.storage.version {
-      return Tensor(shape: shape, storage: known.storage)
-    }
-    let wide = Tensor(uninitialized: shape, pool: weightPool)
-    let (from, to) = (weight.floats, wide.floats)
-    to.update(repeating: 0, count: wide.count)
-    for c in 0..<inputCount {
-      for o in 0..<outputCount {
-        for k in 0..<offsetCount {
-          to[(k * padded + o) * inputCount + c] = from[(c * outputCount + o) * offsetCount + k]
-        }
-      }
-    }
-    weight.storage.derivedForms[slot] = (weight.storage.version, wide.storage)
-    return wide
-  }
-
-  private func channelsAsOffsets(_ wide: Tensor, like weight: Tensor, offsetCount: Int) -> Tensor {
-    let (inputCount, outputCount) = (weight.shape[0], weight.shape[1])
-    let padded = blocks(outputCount) * block
-    let result = Tensor(uninitialized: weight.shape, pool: pool)
-    let (from, to) = (wide.floats, result.floats)
-    for c in 0..<inputCount {
-      for o in 0..<outputCount {
-        for k in 0..<offsetCount {
-          to[(c * outputCount + o) * offsetCount + k] = from[(k * padded + o) * inputCount + c]
-        }
-      }
-    }
-    return result
   }
 
   /// A vector with zeros appended.

@@ -8,7 +8,7 @@
 #include "nnk_engine.h"
 #include "winograd_internal.h"
 
-enum { RING_BYTES = 2 << 20, SPAN = 2 };
+enum { RING_BYTES = 2 << 20 };
 
 typedef struct {
   const nnk_winograd *g;
@@ -18,37 +18,6 @@ typedef struct {
   // Of one transformed plane of a band.
   ptrdiff_t plane_elements;
 } nnk_plan;
-
-// MARK: - Products
-
-// out[tile][vector][lane] = sum over planes and input channels of tile values and weights.
-#define NNK_PRODUCTS(NAME, TARGET, VECTORS, FUSED, WORDS)                                                             \
-  TARGET static void NAME(const uint32_t *const *planes, ptrdiff_t count, const uint32_t *weight, ptrdiff_t blocks,    \
-                          float *out) {                                                                               \
-    __m512 s[TILES][VECTORS];                                                                                         \
-    UNROLLED for (int t = 0; t < TILES; ++t)                                                                          \
-      UNROLLED for (int v = 0; v < VECTORS; ++v) s[t][v] = _mm512_setzero_ps();                                       \
-    for (ptrdiff_t k = 0; k < count; ++k) {                                                                           \
-      if (!planes[k]) {                                                                                               \
-        weight += blocks * WORDS * VECTORS * LANES;                                                                   \
-        continue;                                                                                                     \
-      }                                                                                                               \
-      const uint32_t *x = planes[k];                                                                                  \
-      for (ptrdiff_t b = 0; b < blocks; ++b, x += TILES * WORDS)                                                      \
-        UNROLLED for (int c = 0; c < WORDS; ++c, weight += VECTORS * LANES) {                                         \
-          __m512i w[VECTORS];                                                                                         \
-          UNROLLED for (int v = 0; v < VECTORS; ++v) w[v] = _mm512_loadu_si512(weight + v * LANES);                   \
-          UNROLLED for (int t = 0; t < TILES; ++t)                                                                    \
-            UNROLLED for (int v = 0; v < VECTORS; ++v) s[t][v] = FUSED(s[t][v], w[v], x[t * WORDS + c]);              \
-        }                                                                                                             \
-    }                                                                                                                 \
-    UNROLLED for (int t = 0; t < TILES; ++t)                                                                          \
-      UNROLLED for (int v = 0; v < VECTORS; ++v) _mm512_store_ps(out + (t * VECTORS + v) * LANES, s[t][v]);           \
-  }
-NNK_PRODUCTS(products2_float32, AVX512, 2, NNK_FUSED_FLOAT32, 16)
-NNK_PRODUCTS(products1_float32, AVX512, 1, NNK_FUSED_FLOAT32, 16)
-NNK_PRODUCTS(products2_bfloat16, AVX512_BF16, 2, NNK_FUSED_BFLOAT16, 8)
-NNK_PRODUCTS(products1_bfloat16, AVX512_BF16, 1, NNK_FUSED_BFLOAT16, 8)
 
 // MARK: - The way back from the products of a tile to four results
 
@@ -120,10 +89,7 @@ static void run_group(const nnk_plan *p, const char *const *ring, ptrdiff_t samp
     const uint32_t *planes[3];
     for (ptrdiff_t k = 0; k < g->depth; ++k)
       planes[k] = ring[k] ? (const uint32_t *)(ring[k] + (group * 16 + a) * position) : NULL;
-    if (g->type == NNK_FLOAT32)
-      (vectors == 2 ? products2_float32 : products1_float32)(planes, g->depth, weight, g->input_blocks, products + a * stride);
-    else
-      (vectors == 2 ? products2_bfloat16 : products1_bfloat16)(planes, g->depth, weight, g->input_blocks, products + a * stride);
+    nnk_products(g->type, vectors, planes, g->depth, weight, g->input_blocks, products + a * stride);
     weight += g->depth * g->input_blocks * words * vectors * LANES;
   }
   for (int v = 0; v < vectors; ++v) {

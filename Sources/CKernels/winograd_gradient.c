@@ -7,7 +7,7 @@
 #include "nnk_engine.h"
 #include "winograd_internal.h"
 
-enum { GROUP = 8, SPAN = 2, LEAST_TILES = 128, CACHE_BYTES = 640 * 1024 };
+enum { LEAST_TILES = 128, CACHE_BYTES = 640 * 1024 };
 
 typedef struct {
   const nnk_winograd *g;
@@ -18,28 +18,6 @@ typedef struct {
   ptrdiff_t samples, sets;       // samples taken together
   ptrdiff_t splits, words, sum_floats;  // words: of one block's tiles at one position
 } nnk_plan;
-
-// MARK: - Products
-
-// sums[channel][vector][lane] += source words . gradient words, over tiles.
-#define NNK_SUMS(NAME, TARGET, CHANNELS, VECTORS, FUSED)                                                              \
-  TARGET static void NAME(const uint32_t *x, const uint32_t *d, ptrdiff_t block, ptrdiff_t count, float *sums) {       \
-    __m512 s[CHANNELS][VECTORS];                                                                                      \
-    UNROLLED for (int c = 0; c < CHANNELS; ++c)                                                                       \
-      UNROLLED for (int v = 0; v < VECTORS; ++v) s[c][v] = _mm512_loadu_ps(sums + (c * VECTORS + v) * LANES);         \
-    for (ptrdiff_t t = 0; t < count; ++t, x += LANES, d += LANES) {                                                   \
-      __m512i w[VECTORS];                                                                                             \
-      UNROLLED for (int v = 0; v < VECTORS; ++v) w[v] = _mm512_loadu_si512(d + v * block);                            \
-      UNROLLED for (int c = 0; c < CHANNELS; ++c)                                                                     \
-        UNROLLED for (int v = 0; v < VECTORS; ++v) s[c][v] = FUSED(s[c][v], w[v], x[c]);                              \
-    }                                                                                                                 \
-    UNROLLED for (int c = 0; c < CHANNELS; ++c)                                                                       \
-      UNROLLED for (int v = 0; v < VECTORS; ++v) _mm512_storeu_ps(sums + (c * VECTORS + v) * LANES, s[c][v]);         \
-  }
-NNK_SUMS(sums2_float32, AVX512, GROUP, 2, NNK_FUSED_FLOAT32)
-NNK_SUMS(sums1_float32, AVX512, GROUP, 1, NNK_FUSED_FLOAT32)
-NNK_SUMS(sums2_bfloat16, AVX512_BF16, GROUP, 2, NNK_FUSED_BFLOAT16)
-NNK_SUMS(sums1_bfloat16, AVX512_BF16, GROUP, 1, NNK_FUSED_BFLOAT16)
 
 // MARK: - A split
 
@@ -81,14 +59,11 @@ static void add_products(const nnk_plan *p, const uint32_t *const *ring, const u
       for (ptrdiff_t i = 0; i < g->input_blocks; ++i) {
         const uint32_t *x = ring[k] + (a * g->input_blocks + i) * p->words;
         for (ptrdiff_t o = 0; o < g->output_blocks; o += SPAN) {
-          ptrdiff_t vectors = o + 1 < g->output_blocks ? 2 : 1;
+          int vectors = o + 1 < g->output_blocks ? 2 : 1;
           const uint32_t *d = gradient + (a * g->output_blocks + o) * p->words;
           ptrdiff_t block = 16 * LANES * LANES * g->depth;
           float *to = sums + o * g->input_blocks * block + ((i * g->depth + k) * 16 + a) * LANES * LANES * vectors;
-          for (int c = 0; c < LANES; c += GROUP) {
-            if (g->type == NNK_FLOAT32) (vectors == 2 ? sums2_float32 : sums1_float32)(x + c, d, p->words, count, to + c * vectors * LANES);
-            else (vectors == 2 ? sums2_bfloat16 : sums1_bfloat16)(x + c, d, p->words, count, to + c * vectors * LANES);
-          }
+          nnk_sums(g->type, vectors, x, d, p->words, count, to);
         }
       }
     }

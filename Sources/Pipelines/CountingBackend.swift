@@ -138,6 +138,17 @@ final class CountingBackend: Backend {
   }
 
   func upsample(_ source: Tensor, weight: Tensor, bias: Tensor, stride: [Int]) -> Tensor {
+    if let own = CPUBackend.upsamplingScratch(
+      source.precision, sourceShape: source.shape, outputChannelCount: weight.shape[1], stride: stride)
+    {
+      let slot = AnyHashable([AnyHashable("upsampling"), AnyHashable(source.precision)])
+      if weight.storage.derivedForms[slot] == nil {
+        weight.storage.derivedForms[slot] = (0, weightPool.allocate(byteCount: own.weightByteCount))
+      }
+      return activation(
+        [source.batchCount, weight.shape[1]] + zip(source.spatialShape, stride).map { $0 * $1 },
+        source.precision)
+    }
     let deep = convolve(
       source, weight: offsetsAsChannels(weight, stride.reduce(1, *)), bias: nil,
       geometry: pointwise(stride.count))
@@ -150,6 +161,14 @@ final class CountingBackend: Backend {
   func upsamplingGradients(
     _ gradient: Tensor, source: Tensor, weight: Tensor, stride: [Int]
   ) -> (source: Tensor, weight: Tensor, bias: Tensor) {
+    let byBias = Tensor(uninitialized: [weight.shape[1]], pool: pool)
+    if let own = CPUBackend.upsamplingScratch(
+      source.precision, sourceShape: source.shape, outputChannelCount: weight.shape[1], stride: stride)
+    {
+      let byWeight = Tensor(uninitialized: weight.shape, pool: pool)
+      _ = Tensor(uninitialized: [own.floatCount], pool: pool)
+      return (activation(source.shape, source.precision), byWeight, byBias)
+    }
     let offsetCount = stride.reduce(1, *)
     let deep = activation(
       [source.batchCount, offsetCount * padded(weight.shape[1])] + source.spatialShape, gradient.precision)
@@ -161,10 +180,7 @@ final class CountingBackend: Backend {
       deep, source: source, weightShape: wide.shape, geometry: geometry, wantsBias: false
     ).weight
     defer { withExtendedLifetime((deep, wideGradient)) {} }
-    return (
-      sourceGradient, Tensor(uninitialized: weight.shape, pool: pool),
-      Tensor(uninitialized: [weight.shape[1]], pool: pool)
-    )
+    return (sourceGradient, Tensor(uninitialized: weight.shape, pool: pool), byBias)
   }
 
   // MARK: - Between the convolutions

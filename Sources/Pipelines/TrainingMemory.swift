@@ -131,15 +131,18 @@ private struct NetworkMemory {
         ? DeepSupervisionLoss.standardWeights(headCount: network.headCount) : [1])
     let shape = [configuration.batchSize, workload.channelCount + previous] + configuration.patchSize
     // The second step finds the momentum that the first one made; the last pass is a validation.
-    for isRecording in [true, true, false] {
-      let tape = Tape(backend: backend, isRecording: isRecording)
-      let input = backend.converted(Tensor(uninitialized: shape, pool: backend.pool), to: workload.precision)
-      let heads = try network.forward(input, heads: loss.neededHeadCount, on: tape)
-      _ = loss(heads, heads.map { _ in .labels([], ignored: nil) }, on: tape)
-      guard isRecording else { continue }
-      try tape.backward()
-      optimizer.clip(1)
-      optimizer.step()
+    for isRecording in [true, true, false, false] {
+      try backend.pool.cycle(isRecording ? "training" : "validation") {
+        let tape = Tape(backend: backend, isRecording: isRecording)
+        let input = backend.converted(
+          Tensor(uninitialized: shape, pool: backend.pool), to: workload.precision)
+        let heads = try network.forward(input, heads: loss.neededHeadCount, on: tape)
+        _ = loss(heads, heads.map { _ in .labels([], ignored: nil) }, on: tape)
+        guard isRecording else { return }
+        try tape.backward()
+        optimizer.clip(1)
+        optimizer.step()
+      }
     }
     let weights = network.parameterCount * Precision.float32.byteCount
     let margin = workload.precision == .float32 ? 1 : TrainingMemory.halfPrecisionMargin

@@ -166,6 +166,10 @@ package final class Trainer {
   }
 
   private func step(_ batch: TrainingBatch) throws -> Double {
+    try network.backend.pool.cycle("training") { try learn(from: batch) }
+  }
+
+  private func learn(from batch: TrainingBatch) throws -> Double {
     let targets = targets(of: batch)
     guard let hook = hooks.step else { return try standardStep(batch, targets) }
     let value = try hook(
@@ -197,6 +201,10 @@ package final class Trainer {
   }
 
   private func validate(_ batch: TrainingBatch, _ confusion: inout PseudoDice) throws -> Double {
+    try network.backend.pool.cycle("validation") { try judge(batch, &confusion) }
+  }
+
+  private func judge(_ batch: TrainingBatch, _ confusion: inout PseudoDice) throws -> Double {
     let tape = Tape(backend: network.backend, isRecording: false)
     let input = input(of: batch)
     let heads = try network.forward(input, heads: loss.neededHeadCount, on: tape)

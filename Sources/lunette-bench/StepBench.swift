@@ -141,7 +141,9 @@ final class Subject {
   }
 
   /// One training step; the loss before it.
-  func step() throws -> Double {
+  func step() throws -> Double { try backend.pool.cycle("training", learn) }
+
+  private func learn() throws -> Double {
     let tape = Tape(backend: backend, isRecording: true, recomputeByteCount: recomputeByteCount)
     let heads = try network.forward(
       backend.converted(Tensor(input, pool: backend.pool), to: precision), heads: loss.neededHeadCount,
@@ -153,5 +155,5 @@ final class Subject {
     return value
   }
 
-  func predictTile() throws { _ = try network.predict(tile) }
+  func predictTile() throws { _ = try backend.pool.cycle("tile") { try network.predict(tile) } }
 }

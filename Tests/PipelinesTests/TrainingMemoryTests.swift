@@ -57,19 +57,21 @@ struct TrainingMemoryTests {
       weights: DeepSupervisionLoss.standardWeights(headCount: network.headCount))
     let shape = [configuration.batchSize, 1] + configuration.patchSize
     let images = NDArray<Float>(shape: shape, elements: (0..<shape.reduce(1, *)).map { Float($0 % 17) / 17 })
-    for isRecording in [true, true, false] {
-      let tape = Tape(backend: backend, isRecording: isRecording)
-      let input = backend.converted(Tensor(images, pool: backend.pool), to: precision)
-      let heads = try network.forward(input, heads: loss.neededHeadCount, on: tape)
-      let targets = heads.map { head in
-        SegmentationTarget.labels(
-          Array(repeating: 1, count: head.value.batchCount * head.value.voxelCount), ignored: nil)
+    for isRecording in [true, true, false, false] {
+      try backend.pool.cycle(isRecording ? "training" : "validation") {
+        let tape = Tape(backend: backend, isRecording: isRecording)
+        let input = backend.converted(Tensor(images, pool: backend.pool), to: precision)
+        let heads = try network.forward(input, heads: loss.neededHeadCount, on: tape)
+        let targets = heads.map { head in
+          SegmentationTarget.labels(
+            Array(repeating: 1, count: head.value.batchCount * head.value.voxelCount), ignored: nil)
+        }
+        _ = loss(heads, targets, on: tape)
+        guard isRecording else { return }
+        try tape.backward()
+        optimizer.clip(12)
+        optimizer.step()
       }
-      _ = loss(heads, targets, on: tape)
-      guard isRecording else { continue }
-      try tape.backward()
-      optimizer.clip(12)
-      optimizer.step()
     }
     return backend.pool.reachedByteCount + backend.weightPool.reachedByteCount
   }

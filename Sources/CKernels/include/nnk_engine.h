@@ -166,6 +166,24 @@ void nnk_label_confusion(const float *x, const int16_t *labels, ptrdiff_t sample
 void nnk_region_confusion(const float *x, const int16_t *targets, ptrdiff_t samples, ptrdiff_t regions,
                           ptrdiff_t targets_per_sample, ptrdiff_t voxels, int has_ignore, int64_t *counts);
 
+// A transposed convolution with kernel = stride: x [N][blocks][D*H*W][16], y [N][blocks][D*kd * H*kh * W*kw][16].
+typedef struct {
+  nnk_type type;
+  ptrdiff_t samples, input_channels, output_channels, input_blocks, output_blocks;
+  ptrdiff_t extent[3], kernel[3];  // z, y, x, of x
+} nnk_upsampling;
+// Whether this processor can do it: AVX-512.
+int nnk_upsampling_supports(const nnk_upsampling *u);
+// Weights [C][O][kz][ky][kx] as the products take them, for the way forward or back to the source.
+ptrdiff_t nnk_upsampling_weight_bytes(const nnk_upsampling *u);
+void nnk_upsampling_pack(const nnk_upsampling *u, const float *weight, int is_adjoint, void *packed);
+// bias: [O padded] or NULL.
+void nnk_upsampling_forward(const nnk_upsampling *u, const void *x, const void *packed, const float *bias, void *y);
+void nnk_upsampling_source_gradient(const nnk_upsampling *u, const void *dy, const void *packed, void *dx);
+// Floats of scratch space, then the plain weight gradient.
+ptrdiff_t nnk_upsampling_scratch(const nnk_upsampling *u);
+void nnk_upsampling_weight_gradient(const nnk_upsampling *u, const void *x, const void *dy, float *scratch, float *weight);
+
 // A convolution of stride 1 with 3 x 3 taps in the plane and one or three along z, padded so that the extents stay, between
 // activations in blocks of 16 channels; by Winograd's minimal filtering. Weights are float32 [O][C][z][y][x].
 typedef struct {
