@@ -155,9 +155,23 @@ final class CountingBackend: Backend {
       activation(source.shape, source.precision),
       NormalizationStatistics(
         mean: Tensor(uninitialized: shape, pool: pool),
-        reciprocalDeviation: Tensor(uninitialized: shape, pool: pool))
+        reciprocalDeviation: Tensor(uninitialized: shape, pool: pool),
+        variance: settings.keepsVariance ? Tensor(uninitialized: shape, pool: pool) : nil)
     )
   }
+
+  func constantStatistics(
+    mean: Tensor, variance: Tensor, batchCount: Int, settings: NormalizationSettings
+  ) -> NormalizationStatistics {
+    let shape = [batchCount, padded(mean.count)]
+    return NormalizationStatistics(
+      mean: Tensor(uninitialized: shape, pool: pool),
+      reciprocalDeviation: Tensor(uninitialized: shape, pool: pool), isConstant: true)
+  }
+
+  func follow(
+    _ statistics: NormalizationStatistics, mean: Tensor, variance: Tensor, valueCount: Int, share: Double
+  ) {}
 
   func normalize(
     _ source: Tensor, scale: Tensor, shift: Tensor, statistics: NormalizationStatistics,
@@ -171,6 +185,32 @@ final class CountingBackend: Backend {
     (
       gradient, Tensor(uninitialized: scale.shape, pool: pool), Tensor(uninitialized: shift.shape, pool: pool)
     )
+  }
+
+  func activate(_ source: Tensor, _ function: ActivationFunction) -> Tensor {
+    activation(source.shape, source.precision)
+  }
+
+  func activationGradient(_ gradient: Tensor, source: Tensor, _ function: ActivationFunction) -> Tensor {
+    activation(source.shape, source.precision)
+  }
+
+  func parametricReLU(_ source: Tensor, slope: Tensor) -> Tensor {
+    activation(source.shape, source.precision)
+  }
+
+  func parametricReLUGradients(
+    _ gradient: Tensor, source: Tensor, slope: Tensor
+  ) -> (source: Tensor, slope: Tensor) {
+    (activation(source.shape, source.precision), Tensor(uninitialized: slope.shape, pool: pool))
+  }
+
+  func dropout(_ source: Tensor, _ settings: DropoutSettings, key: UInt64) -> Tensor {
+    activation(source.shape, source.precision)
+  }
+
+  func channelSums(_ tensor: Tensor) -> Tensor {
+    Tensor(uninitialized: [tensor.channelCount], pool: pool)
   }
 
   func residual(_ first: Tensor, _ second: Tensor, negativeSlope: Float) -> Tensor {
