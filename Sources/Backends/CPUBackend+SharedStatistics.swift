@@ -20,7 +20,7 @@ extension CPUBackend {
           blocks(source.channelCount), source.voxelCount, Int32(block))
       }
     }
-    if settings.extent == .batch { pool(&means, &variances, batchCount: batchCount) }
+    if settings.extent == .batch { unite(&means, &variances, batchCount: batchCount) }
     let statistics = statistics(
       means, variances, shape: [batchCount, padded], settings: settings, isConstant: false)
     return (
@@ -29,7 +29,7 @@ extension CPUBackend {
   }
 
   /// Makes the moments of equally large samples those of all of them together.
-  private func pool(_ means: inout [Double], _ variances: inout [Double], batchCount: Int) {
+  private func unite(_ means: inout [Double], _ variances: inout [Double], batchCount: Int) {
     let padded = means.count / batchCount
     for channel in 0..<padded {
       let rows = stride(from: channel, to: means.count, by: padded)

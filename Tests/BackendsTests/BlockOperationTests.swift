@@ -95,6 +95,13 @@ private func naive(_ function: ActivationFunction, _ x: Double) -> Double {
     )
     #expect(backend.plain(again).hostArray == backend.plain(result).hostArray)
 
+    // Half precision rounds what comes in and what goes out.
+    let half = backend.normalize(
+      activation(source, .bfloat16), scale: plain(scale), shift: plain(shift), settings: settings
+    ).result
+    #expect(half.precision == .bfloat16)
+    #expect(relativeError(backend.plain(half).hostArray, expected.result) < 2 * halfTolerance)
+
     let gradient = randomArray(shape, seed: 4)
     let gradients = backend.normalizationGradients(
       activation(gradient), source: activation(source), scale: plain(scale), shift: plain(shift),
