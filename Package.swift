@@ -59,7 +59,7 @@ let package = Package(
       ["Archives", "Volumes", "Tensors", "Reporting", "CNifti", "CPNG", "CJPEG", "CTIFF"], fixtures: true)
     + module("LuaHost", ["Reporting", "CLua", "CLuaShims"])
     // 3: parts
-    + module("Networks", ["Backends", "Archives", "Tensors", "Reporting"])
+    + module("Networks", ["Backends", "Archives", "Tensors", "Reporting"], fixtures: true)
     + module("Augmentation", ["Archives", "Volumes", "Tensors", "Reporting", "CKernels"], fixtures: true)
     + module("Datasets", ["VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting", "CKernels"])
     + module("Evaluation", ["Datasets", "VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting"])

@@ -730,10 +730,11 @@ function tensor:unsqueeze(axis) end
 ---@field parameter_count integer how many numbers it learns
 ---@field head_count integer at how many resolutions it answers
 ---@field parameter_names (string)[] the names of the learnable tensors
+---@field buffer_names (string)[] the names of running statistics, which training moves
 local network = {}
 
 ---Computes the logits of every resolution, finest first.
----@param arguments { input: lunette.tensor, gradients?: boolean, precision?: "fp32"|"bf16" }|lunette.tensor
+---@param arguments { input: lunette.tensor, gradients?: boolean, training?: boolean, precision?: "fp32"|"bf16" }|lunette.tensor
 function network:forward(arguments) end
 
 ---The learnable tensors, for an optimizer.
@@ -742,6 +743,10 @@ function network:parameters() end
 ---One learnable tensor by name: the network's own, not a copy.
 ---@param name string the name, as in net.parameter_names
 function network:parameter(name) end
+
+---The present numbers of a running statistic, by name.
+---@param name string the name, as in net.buffer_names
+function network:buffer(name) end
 
 ---A layer of a network, or several: a .. b is one after the other, a + b and a * b are branches over one input.
 ---@class lunette.layer

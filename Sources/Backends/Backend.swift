@@ -22,30 +22,6 @@ package struct ConvolutionGeometry: Hashable, Sendable {
   }
 }
 
-/// What a normalisation keeps for its backward pass.
-package struct NormalizationStatistics {
-  /// `[N, C padded]` each.
-  package let mean: Tensor
-  package let reciprocalDeviation: Tensor
-
-  package init(mean: Tensor, reciprocalDeviation: Tensor) {
-    self.mean = mean
-    self.reciprocalDeviation = reciprocalDeviation
-  }
-}
-
-/// Constants of instance norm with leaky ReLU.
-package struct NormalizationSettings: Hashable, Sendable {
-  package var epsilon: Float
-  /// Slope for negative values; 1 leaves out the activation.
-  package var negativeSlope: Float
-
-  package init(epsilon: Float = 1e-5, negativeSlope: Float = 0.01) {
-    self.epsilon = epsilon
-    self.negativeSlope = negativeSlope
-  }
-}
-
 /// One device's implementation of the engine's operations.
 ///
 /// Activations are in the backend's own layout, parameters and logits in the plain layout. Parameters, their gradients
@@ -93,11 +69,11 @@ package protocol Backend: TensorArithmetic {
     _ gradient: Tensor, source: Tensor, weight: Tensor, stride: [Int]
   ) throws -> (source: Tensor, weight: Tensor, bias: Tensor)
 
-  /// Instance norm with affine parameters followed by leaky ReLU.
+  /// Instance or batch norm with affine parameters followed by leaky ReLU.
   func normalize(
     _ source: Tensor, scale: Tensor, shift: Tensor, settings: NormalizationSettings
   ) -> (result: Tensor, statistics: NormalizationStatistics)
-  /// The result once more, bit for bit, from the statistics of the first time.
+  /// The result from given statistics; from those of the first time, bit for bit once more.
   func normalize(
     _ source: Tensor, scale: Tensor, shift: Tensor, statistics: NormalizationStatistics,
     settings: NormalizationSettings
@@ -107,6 +83,38 @@ package protocol Backend: TensorArithmetic {
     _ gradient: Tensor, source: Tensor, scale: Tensor, shift: Tensor, statistics: NormalizationStatistics,
     settings: NormalizationSettings
   ) -> (source: Tensor, scale: Tensor, shift: Tensor)
+  /// Running statistics as constants, the same for every sample of a batch.
+  /// - Shape: mean and variance `[C]`.
+  func constantStatistics(
+    mean: Tensor, variance: Tensor, batchCount: Int, settings: NormalizationSettings
+  ) -> NormalizationStatistics
+  /// Moves running statistics, in place, by a share of the way to those of a batch, whose variances become unbiased.
+  ///
+  /// - Parameters:
+  ///   - statistics: Those of a batch, with variances; the samples' mean if they differ.
+  ///   - mean: The running mean, `[C]`.
+  ///   - variance: The running variance, `[C]`.
+  ///   - valueCount: How many values share one mean and variance.
+  ///   - share: From 0, nothing changes, to 1, the batch's statistics.
+  func follow(
+    _ statistics: NormalizationStatistics, mean: Tensor, variance: Tensor, valueCount: Int, share: Double)
+
+  /// A function of every number.
+  func activate(_ source: Tensor, _ function: ActivationFunction) -> Tensor
+  /// The gradient with respect to the source.
+  func activationGradient(_ gradient: Tensor, source: Tensor, _ function: ActivationFunction) -> Tensor
+  /// Leaky ReLU whose slope, a tensor of one number, is learnt.
+  func parametricReLU(_ source: Tensor, slope: Tensor) -> Tensor
+  /// The gradients with respect to source and slope.
+  func parametricReLUGradients(
+    _ gradient: Tensor, source: Tensor, slope: Tensor
+  ) -> (source: Tensor, slope: Tensor)
+
+  /// Drops what the key says and scales up what is kept; the gradient goes through the same function.
+  func dropout(_ source: Tensor, _ settings: DropoutSettings, key: UInt64) -> Tensor
+
+  /// Sums over samples and voxels, `[C]`: the gradient of what is added to every voxel of a channel.
+  func channelSums(_ tensor: Tensor) -> Tensor
 
   /// `leakyReLU(first + second)`; same shape and layout.
   func residual(_ first: Tensor, _ second: Tensor, negativeSlope: Float) -> Tensor

@@ -19,12 +19,12 @@ extension CPUBackend {
     let result = makeActivation(
       [source.batchCount, weight.shape[0]] + geometry.outputShape(for: source.spatialShape),
       source.precision)
-    if bias == nil, source.layout != .plain,
+    if source.layout != .plain,
       let shape = winograd(
         sourceShape: source.shape, outputChannelCount: weight.shape[0], geometry: geometry,
         precision: source.precision)
     {
-      runWinograd(shape, source: source, weight: weight, isAdjoint: false, into: result)
+      runWinograd(shape, source: source, weight: weight, bias: bias, isAdjoint: false, into: result)
       return result
     }
     let convolution = try convolution(

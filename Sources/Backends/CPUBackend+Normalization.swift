@@ -1,4 +1,4 @@
-// Instance norm with leaky ReLU of the CPU backend.
+// Norms with leaky ReLU of the CPU backend. What reaches beyond a sample is in CPUBackend+SharedStatistics.swift.
 
 internal import CKernels
 package import Tensors
@@ -7,6 +7,9 @@ extension CPUBackend {
   package func normalize(
     _ source: Tensor, scale: Tensor, shift: Tensor, settings: NormalizationSettings
   ) -> (result: Tensor, statistics: NormalizationStatistics) {
+    guard settings.extent == .sample, !settings.keepsVariance else {
+      return normalizeSharing(source, scale: scale, shift: shift, settings: settings)
+    }
     let source = activation(source, precision: source.precision)
     let padded = blocks(source.channelCount) * block
     let result = makeActivation(source.shape, source.precision)
@@ -42,6 +45,10 @@ extension CPUBackend {
     _ gradient: Tensor, source: Tensor, scale: Tensor, shift: Tensor, statistics: NormalizationStatistics,
     settings: NormalizationSettings
   ) -> (source: Tensor, scale: Tensor, shift: Tensor) {
+    guard settings.extent == .sample, !statistics.isConstant else {
+      return sharedNormalizationGradients(
+        gradient, source: source, scale: scale, shift: shift, statistics: statistics, settings: settings)
+    }
     let source = activation(source, precision: source.precision)
     let padded = blocks(source.channelCount) * block
     let scaleParts = Tensor(uninitialized: [source.batchCount, padded], pool: pool)

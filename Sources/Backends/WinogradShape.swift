@@ -94,12 +94,15 @@ extension CPUBackend {
 
   /// The convolution of `source`, or with `isAdjoint` the gradient by the source, into `result`.
   func runWinograd(
-    _ shape: WinogradShape, source: Tensor, weight: Tensor, isAdjoint: Bool, into result: Tensor
+    _ shape: WinogradShape, source: Tensor, weight: Tensor, bias: Tensor? = nil, isAdjoint: Bool,
+    into result: Tensor
   ) {
     var kernel = shape.kernelShape(source.kernelType, isAdjoint: isAdjoint)
     let packed = winogradWeight(weight, shape: shape, kernel: &kernel, isAdjoint: isAdjoint)
-    nnk_winograd_run(&kernel, source.storage.pointer, packed.pointer, result.storage.pointer)
-    withExtendedLifetime(packed) {}
+    let paddedBias = bias.map { padded1D($0, to: Int(kernel.output_blocks) * block) }
+    nnk_winograd_run(
+      &kernel, source.storage.pointer, packed.pointer, paddedBias?.floats, result.storage.pointer)
+    withExtendedLifetime((packed, paddedBias)) {}
   }
 
   /// The transformed weight, made again when values or direction change: a training uses each direction once a step, so

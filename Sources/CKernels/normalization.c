@@ -1,4 +1,5 @@
-// Instance norm fused with leaky ReLU on channel-blocked activations.
+// Norms fused with leaky ReLU on channel-blocked activations: instance norm in one go per plane; batch norm and norms with
+// running statistics in parts, between which the caller puts the samples' moments or sums together.
 #include <math.h>
 #include "nnk_engine.h"
 #include "nnk_internal.h"
@@ -8,6 +9,8 @@ typedef struct {
   void *y;
   const float *gamma, *beta;
   float *mean, *rstd, *dgamma, *dbeta;
+  const float *centre, *tilt;
+  double *first, *second;
   ptrdiff_t blocks, voxels;
   int block, type;
   float eps, slope;
@@ -48,7 +51,9 @@ NNK_INLINE void norm_apply_lanes(const nnk_norm *j, ptrdiff_t plane, const int B
     }
 }
 
-NNK_INLINE void norm_forward_lanes(const nnk_norm *j, ptrdiff_t plane, const int B, const int type) {
+// Mean and biased variance of a plane's lanes.
+NNK_INLINE void norm_plane_moments(const nnk_norm *j, ptrdiff_t plane, double *means, double *variances, const int B,
+                                   const int type) {
   const char *x = (const char *)j->x + plane * j->voxels * B * nnk_size(type);
   double sum[16] = {0}, square[16] = {0};
   float shift[16];
@@ -70,10 +75,23 @@ NNK_INLINE void norm_forward_lanes(const nnk_norm *j, ptrdiff_t plane, const int
   for (int l = 0; l < B; ++l) {
     double mean = sum[l] / (double)j->voxels;
     double variance = square[l] / (double)j->voxels - mean * mean;
-    j->mean[plane * B + l] = (float)(mean + shift[l]);
-    j->rstd[plane * B + l] = (float)(1.0 / sqrt((variance > 0 ? variance : 0) + (double)j->eps));
+    means[l] = mean + shift[l];
+    variances[l] = variance > 0 ? variance : 0;
+  }
+}
+
+NNK_INLINE void norm_forward_lanes(const nnk_norm *j, ptrdiff_t plane, const int B, const int type) {
+  double mean[16], variance[16];
+  norm_plane_moments(j, plane, mean, variance, B, type);
+  for (int l = 0; l < B; ++l) {
+    j->mean[plane * B + l] = (float)mean[l];
+    j->rstd[plane * B + l] = (float)(1.0 / sqrt(variance[l] + (double)j->eps));
   }
   norm_apply_lanes(j, plane, B, type);
+}
+
+NNK_INLINE void norm_moments_lanes(const nnk_norm *j, ptrdiff_t plane, const int B, const int type) {
+  norm_plane_moments(j, plane, j->first + plane * B, j->second + plane * B, B, type);
 }
 
 // A body per block size and type, so that the loops over lanes and the loads are compiled for each.
@@ -89,12 +107,20 @@ NNK_INLINE void norm_forward_lanes(const nnk_norm *j, ptrdiff_t plane, const int
   }
 NNK_NORM(norm_apply)
 NNK_NORM(norm_forward)
+NNK_NORM(norm_moments)
 
 void nnk_norm_forward(const void *x, void *y, nnk_type type, float *mean, float *rstd, const float *gamma, const float *beta,
                       ptrdiff_t samples, ptrdiff_t blocks, ptrdiff_t voxels, int block, float eps, float slope) {
   nnk_norm job = {.x = x, .y = y, .mean = mean, .rstd = rstd, .gamma = gamma, .beta = beta, .blocks = blocks,
                   .voxels = voxels, .block = block, .type = type, .eps = eps, .slope = slope};
   nnk_parallel(samples * blocks, norm_forward_plane, &job);
+}
+
+void nnk_norm_moments(const void *x, nnk_type type, double *mean, double *variance, ptrdiff_t samples, ptrdiff_t blocks,
+                      ptrdiff_t voxels, int block) {
+  nnk_norm job = {.x = x, .first = mean, .second = variance, .blocks = blocks, .voxels = voxels, .block = block,
+                  .type = type};
+  nnk_parallel(samples * blocks, norm_moments_plane, &job);
 }
 
 void nnk_norm_apply(const void *x, void *y, nnk_type type, const float *mean, const float *rstd, const float *gamma,
@@ -104,17 +130,17 @@ void nnk_norm_apply(const void *x, void *y, nnk_type type, const float *mean, co
   nnk_parallel(samples * blocks, norm_apply_plane, &job);
 }
 
-NNK_INLINE void norm_backward_lanes(const nnk_norm *j, ptrdiff_t plane, const int B, const int type) {
+// Per lane of a plane the sum of the gradient behind the activation, and of its product with the normalised values.
+NNK_INLINE void norm_plane_sums(const nnk_norm *j, ptrdiff_t plane, double *sums, double *dots, const int B,
+                                const int type) {
   const ptrdiff_t offset = plane * j->voxels * B * nnk_size(type);
   const char *x = (const char *)j->x + offset, *dy = (const char *)j->dy + offset;
-  char *dx = (char *)j->y + offset;
   ptrdiff_t channel = (plane % j->blocks) * B;
-  float mean[16], rstd[16], gamma[16], a[16], b[16];
+  float mean[16], rstd[16], a[16], b[16];
   double sum[16] = {0}, dot[16] = {0};
   for (int l = 0; l < B; ++l) {
     mean[l] = j->mean[plane * B + l];
     rstd[l] = j->rstd[plane * B + l];
-    gamma[l] = j->gamma[channel + l];
     norm_line(j, plane * B + l, channel + l, &a[l], &b[l]);
   }
   const float slope = j->slope;
@@ -134,14 +160,27 @@ NNK_INLINE void norm_backward_lanes(const nnk_norm *j, ptrdiff_t plane, const in
       dot[l] += q[l];
     }
   }
-  float scale[16], centre[16], tilt[16];
   for (int l = 0; l < B; ++l) {
-    j->dbeta[plane * B + l] = (float)sum[l];
-    j->dgamma[plane * B + l] = (float)dot[l];
-    scale[l] = gamma[l] * rstd[l];
-    centre[l] = (float)(sum[l] / (double)j->voxels);
-    tilt[l] = (float)(dot[l] / (double)j->voxels);
+    sums[l] = sum[l];
+    dots[l] = dot[l];
   }
+}
+
+// The gradient by x of a plane, from the means of those sums over what shares a mean and a variance.
+NNK_INLINE void norm_plane_gradient(const nnk_norm *j, ptrdiff_t plane, const float *centre, const float *tilt,
+                                    const int B, const int type) {
+  const ptrdiff_t offset = plane * j->voxels * B * nnk_size(type);
+  const char *x = (const char *)j->x + offset, *dy = (const char *)j->dy + offset;
+  char *dx = (char *)j->y + offset;
+  ptrdiff_t channel = (plane % j->blocks) * B;
+  float mean[16], rstd[16], a[16], b[16], scale[16];
+  for (int l = 0; l < B; ++l) {
+    mean[l] = j->mean[plane * B + l];
+    rstd[l] = j->rstd[plane * B + l];
+    norm_line(j, plane * B + l, channel + l, &a[l], &b[l]);
+    scale[l] = j->gamma[channel + l] * rstd[l];
+  }
+  const float slope = j->slope;
   for (ptrdiff_t v = 0; v < j->voxels; ++v) {
     // dx may be dy: everything is read before anything is written, so that the lanes stay one vector.
     float value[16], h[16], g[16], d[16];
@@ -154,7 +193,36 @@ NNK_INLINE void norm_backward_lanes(const nnk_norm *j, ptrdiff_t plane, const in
   }
 }
 
+NNK_INLINE void norm_backward_lanes(const nnk_norm *j, ptrdiff_t plane, const int B, const int type) {
+  double sum[16], dot[16];
+  float centre[16], tilt[16];
+  norm_plane_sums(j, plane, sum, dot, B, type);
+  for (int l = 0; l < B; ++l) {
+    j->dbeta[plane * B + l] = (float)sum[l];
+    j->dgamma[plane * B + l] = (float)dot[l];
+    centre[l] = (float)(sum[l] / (double)j->voxels);
+    tilt[l] = (float)(dot[l] / (double)j->voxels);
+  }
+  norm_plane_gradient(j, plane, centre, tilt, B, type);
+}
+
+NNK_INLINE void norm_sums_lanes(const nnk_norm *j, ptrdiff_t plane, const int B, const int type) {
+  norm_plane_sums(j, plane, j->first + plane * B, j->second + plane * B, B, type);
+}
+
+NNK_INLINE void norm_gradient_lanes(const nnk_norm *j, ptrdiff_t plane, const int B, const int type) {
+  ptrdiff_t channel = (plane % j->blocks) * B;
+  float centre[16], tilt[16];
+  for (int l = 0; l < B; ++l) {
+    centre[l] = j->centre[channel + l];
+    tilt[l] = j->tilt[channel + l];
+  }
+  norm_plane_gradient(j, plane, centre, tilt, B, type);
+}
+
 NNK_NORM(norm_backward)
+NNK_NORM(norm_sums)
+NNK_NORM(norm_gradient)
 
 void nnk_norm_backward(const void *x, const void *dy, void *dx, nnk_type type, const float *mean, const float *rstd,
                        const float *gamma, const float *beta, float *dgamma_parts, float *dbeta_parts,
@@ -163,4 +231,22 @@ void nnk_norm_backward(const void *x, const void *dy, void *dx, nnk_type type, c
                   .beta = beta, .dgamma = dgamma_parts, .dbeta = dbeta_parts, .blocks = blocks, .voxels = voxels,
                   .block = block, .type = type, .slope = slope};
   nnk_parallel(samples * blocks, norm_backward_plane, &job);
+}
+
+void nnk_norm_sums(const void *x, const void *dy, nnk_type type, const float *mean, const float *rstd, const float *gamma,
+                   const float *beta, double *dgamma, double *dbeta, ptrdiff_t samples, ptrdiff_t blocks,
+                   ptrdiff_t voxels, int block, float slope) {
+  nnk_norm job = {.x = x, .dy = dy, .mean = (float *)mean, .rstd = (float *)rstd, .gamma = gamma, .beta = beta,
+                  .first = dbeta, .second = dgamma, .blocks = blocks, .voxels = voxels, .block = block, .type = type,
+                  .slope = slope};
+  nnk_parallel(samples * blocks, norm_sums_plane, &job);
+}
+
+void nnk_norm_gradient(const void *x, const void *dy, void *dx, nnk_type type, const float *mean, const float *rstd,
+                       const float *gamma, const float *beta, const float *centre, const float *tilt, ptrdiff_t samples,
+                       ptrdiff_t blocks, ptrdiff_t voxels, int block, float slope) {
+  nnk_norm job = {.x = x, .dy = dy, .y = dx, .mean = (float *)mean, .rstd = (float *)rstd, .gamma = gamma,
+                  .beta = beta, .centre = centre, .tilt = tilt, .blocks = blocks, .voxels = voxels, .block = block,
+                  .type = type, .slope = slope};
+  nnk_parallel(samples * blocks, norm_gradient_plane, &job);
 }

@@ -13,6 +13,7 @@ enum { RING_BYTES = 2 << 20 };
 typedef struct {
   const nnk_winograd *g;
   const void *source, *weight;
+  const float *bias;
   void *result;
   ptrdiff_t columns, rows, band, bands, chunk, chunks;
   // Of one transformed plane of a band.
@@ -28,11 +29,13 @@ typedef struct {
 } nnk_place;
 
 #define NNK_RESULTS(NAME, TARGET, ELEMENT, STORE)                                                                     \
-  TARGET static void NAME(const float *products, ptrdiff_t stride, ptrdiff_t width, ELEMENT *to, const nnk_place *p) { \
-    __m512 top[4], low[4];                                                                                            \
+  TARGET static void NAME(const float *products, ptrdiff_t stride, const float *bias, ptrdiff_t width, ELEMENT *to,      \
+                          const nnk_place *p) {                                                                       \
+    __m512 top[4], low[4], b = bias ? _mm512_loadu_ps(bias) : _mm512_setzero_ps();                                    \
     UNROLLED for (int j = 0; j < 4; ++j) {                                                                            \
       __m512 m0 = _mm512_load_ps(products + j * stride), m1 = _mm512_load_ps(products + (4 + j) * stride);            \
       __m512 m2 = _mm512_load_ps(products + (8 + j) * stride), m3 = _mm512_load_ps(products + (12 + j) * stride);     \
+      if (j == 1) m1 = _mm512_add_ps(m1, b);                                                                          \
       top[j] = _mm512_add_ps(m0, _mm512_add_ps(m1, m2));                                                              \
       low[j] = _mm512_sub_ps(m1, _mm512_add_ps(m2, m3));                                                              \
     }                                                                                                                 \
@@ -94,10 +97,11 @@ static void run_group(const nnk_plan *p, const char *const *ring, ptrdiff_t samp
   }
   for (int v = 0; v < vectors; ++v) {
     char *to = (char *)p->result + (sample * g->output_blocks + o + v) * voxels * LANES * bytes;
+    const float *bias = p->bias ? p->bias + (o + v) * LANES : NULL;
     for (ptrdiff_t t = 0; t < tiles; ++t) {
       const float *from = products + (t * vectors + v) * LANES;
-      if (g->type == NNK_FLOAT32) results_float32(from, stride, width, (float *)to, places + t);
-      else results_bfloat16(from, stride, width, (uint16_t *)to, places + t);
+      if (g->type == NNK_FLOAT32) results_float32(from, stride, bias, width, (float *)to, places + t);
+      else results_bfloat16(from, stride, bias, width, (uint16_t *)to, places + t);
     }
   }
 }
@@ -233,8 +237,8 @@ static ptrdiff_t best_band(const nnk_winograd *g, ptrdiff_t columns, ptrdiff_t r
   return best;
 }
 
-void nnk_winograd_run(const nnk_winograd *g, const void *source, const void *packed, void *result) {
-  nnk_plan p = {.g = g, .source = source, .weight = packed, .result = result};
+void nnk_winograd_run(const nnk_winograd *g, const void *source, const void *packed, const float *bias, void *result) {
+  nnk_plan p = {.g = g, .source = source, .weight = packed, .bias = bias, .result = result};
   p.columns = (g->extent[2] + 1) / 2;
   p.rows = (g->extent[1] + 1) / 2;
   p.band = best_band(g, p.columns, p.rows);

@@ -1,7 +1,8 @@
-// A network's shape as nnU-Net's plans state it: `network_class_name` and `arch_kwargs`.
+// A network's shape as nnU-Net's plans state it: `network_class_name` and `arch_kwargs`. The keys are read by
+// ArchitectureReader.
 
 package import Archives
-package import Backends
+import Backends
 package import Reporting
 
 /// The architecture block of a plans file, checked and typed.
@@ -13,6 +14,23 @@ package struct ArchitectureSpec: Sendable, Equatable {
 
     /// The key that says how deep every stage of the encoder is.
     fileprivate var depthKey: String { self == .plainConvUNet ? "n_conv_per_stage" : "n_blocks_per_stage" }
+
+    /// The keys of `arch_kwargs` that the family knows.
+    fileprivate var keys: [String] {
+      let common = [
+        "n_stages", "features_per_stage", "conv_op", "kernel_sizes", "strides", depthKey,
+        "n_conv_per_stage_decoder", "conv_bias", "norm_op", "norm_op_kwargs", "dropout_op",
+        "dropout_op_kwargs", "nonlin", "nonlin_kwargs", "deep_supervision",
+      ]
+      return switch self {
+      case .plainConvUNet: common + ["nonlin_first"]
+      case .residualEncoderUNet:
+        common + [
+          "block", "bottleneck_channels", "stem_channels", "stochastic_depth_p", "squeeze_excitation",
+          "squeeze_excitation_reduction_ratio",
+        ]
+      }
+    }
   }
 
   package var family: Family
@@ -23,26 +41,27 @@ package struct ArchitectureSpec: Sendable, Equatable {
   /// Convolutions, or residual blocks, of every stage of the encoder.
   package var blocksPerStage: [Int]
   package var decoderConvolutionsPerStage: [Int]
-  /// Whether the convolutions before a norm have a bias.
-  package var hasConvolutionBias: Bool
-  /// Epsilon of instance norm.
-  package var normEpsilon: Double
-  /// Slope of leaky ReLU for negative values.
-  package var negativeSlope: Double
+  /// What is in a block of convolution, dropout, norm and activation.
+  package var block: BlockSpec
+  /// What residual blocks consist of, per stage; empty in other families.
+  package var residualBlocks: [ResidualSpec] = []
+  /// Features of the residual encoder's stem.
+  package var stemChannelCount: Int
 
   package var stageCount: Int { featuresPerStage.count }
   /// 2 or 3.
   package var dimensionCount: Int { kernelSizes[0].count }
 
-  /// The norm and activation behind every convolution.
-  package var normalization: NormalizationSettings {
-    NormalizationSettings(epsilon: Float(normEpsilon), negativeSlope: Float(negativeSlope))
-  }
-
   /// Reads the block; `source` names the file in errors.
+  ///
+  /// A key that is missing has the value that it has in nnU-Net's Python: no norm, no activation, no bias.
   package init(_ json: JSON, source: String) throws(Diagnostic) {
-    let reader = ArchitectureReader(json: json, source: source)
-    let className = try reader.text("network_class_name", in: json)
+    guard let className = json["network_class_name"]?.string else {
+      throw Diagnostic(
+        "architecture is not usable", at: "\(source), key \"network_class_name\"", expected: "a text",
+        found: json["network_class_name"]?.kind ?? "no such key",
+        remedy: "make the plans again with `lunette plan_experiment`")
+    }
     let shortName = className.split(separator: ".").last.map(String.init) ?? className
     guard let family = Family(rawValue: shortName) else {
       throw Diagnostic(
@@ -50,61 +69,57 @@ package struct ArchitectureSpec: Sendable, Equatable {
         found: className, remedy: "plan the dataset with a planner whose network this version can build")
     }
     self.family = family
-    let arguments = json["arch_kwargs"] ?? .null
-    featuresPerStage = try reader.integers("features_per_stage", in: arguments)
-    let count = featuresPerStage.count
-    kernelSizes = try reader.lists("kernel_sizes", in: arguments, count: count)
-    strides = try reader.lists("strides", in: arguments, count: count)
-    blocksPerStage = try reader.integers(family.depthKey, in: arguments, count: count)
-    decoderConvolutionsPerStage = try reader.integers(
-      "n_conv_per_stage_decoder", in: arguments, count: count - 1)
-    hasConvolutionBias = arguments["conv_bias"]?.bool ?? true
-    normEpsilon = arguments["norm_op_kwargs"]?["eps"]?.double ?? 1e-5
-    negativeSlope = arguments["nonlin_kwargs"]?["negative_slope"]?.double ?? 0.01
-    try reader.refuseUnsupported(arguments)
-  }
-}
-
-/// Reads typed values out of the block with errors that name the key.
-private struct ArchitectureReader {
-  let json: JSON
-  let source: String
-
-  func fail(_ key: String, _ expected: String, _ found: JSON?) -> Diagnostic {
-    Diagnostic(
-      "architecture is not usable", at: "\(source), key \"\(key)\"", expected: expected,
-      found: found?.kind ?? "no such key", remedy: "make the plans again with `lunette plan_experiment`")
-  }
-
-  func text(_ key: String, in json: JSON) throws(Diagnostic) -> String {
-    guard let text = json[key]?.string else { throw fail(key, "a text", json[key]) }
-    return text
-  }
-
-  /// A list of integers; one number stands for all stages.
-  func integers(_ key: String, in json: JSON, count: Int? = nil) throws(Diagnostic) -> [Int] {
-    if let count, let single = json[key]?.integer { return Array(repeating: single, count: count) }
-    guard let values = json[key]?.integers, count == nil || values.count == count else {
-      throw fail(key, count.map { "\($0) integers" } ?? "a list of integers", json[key])
+    let reader = ArchitectureReader(arguments: json["arch_kwargs"] ?? .null, source: source)
+    try reader.requireKnownKeys(family.keys, of: family.rawValue)
+    let count = try reader.stageCount()
+    let rank = try reader.rank()
+    featuresPerStage = try reader.counts("features_per_stage", count: count)
+    kernelSizes = try reader.extents("kernel_sizes", count: count, rank: rank)
+    strides = try reader.extents("strides", count: count, rank: rank)
+    blocksPerStage = try reader.counts(family.depthKey, count: count)
+    decoderConvolutionsPerStage = try reader.counts("n_conv_per_stage_decoder", count: count - 1)
+    block = try reader.block(rank: rank)
+    stemChannelCount = featuresPerStage[0]
+    _ = try reader.flag("deep_supervision", default: false)
+    if family == .residualEncoderUNet {
+      residualBlocks = try reader.residualBlocks(count: count)
+      stemChannelCount = try reader.optionalCount("stem_channels") ?? featuresPerStage[0]
     }
-    return values
+    try requireExtentsThatFit(reader)
   }
 
-  func lists(_ key: String, in json: JSON, count: Int) throws(Diagnostic) -> [[Int]] {
-    let lists = json[key]?.array?.compactMap(\.integers) ?? []
-    guard lists.count == count, let rank = lists.first?.count, (2...3).contains(rank),
-      lists.allSatisfy({ $0.count == rank })
-    else { throw fail(key, "\(count) lists of 2 or 3 integers", json[key]) }
-    return lists
-  }
-
-  func refuseUnsupported(_ arguments: JSON) throws(Diagnostic) {
-    if let dropout = arguments["dropout_op"], !dropout.isNull { throw fail("dropout_op", "null", dropout) }
-    if let norm = arguments["norm_op"]?.string, !norm.contains("InstanceNorm") {
-      throw fail("norm_op", "instance norm", arguments["norm_op"])
+  /// Stops at kernels and strides whose features could not be put together again.
+  private func requireExtentsThatFit(_ reader: ArchitectureReader) throws(Diagnostic) {
+    guard strides[0].allSatisfy({ $0 == 1 }) else {
+      throw reader.fail(
+        "strides", "1 along every axis of the first stage, so that the output is as fine as the image",
+        found: "\(strides[0])")
     }
-    if let activation = arguments["nonlin"]?.string, !activation.contains("LeakyReLU") {
-      throw fail("nonlin", "leaky ReLU", arguments["nonlin"])
+    for (stage, kernel) in kernelSizes.enumerated() {
+      // An even kernel loses a voxel unless a stride follows, which only the deepest stage's first convolution can have
+      // to itself.
+      let isSingle =
+        stage == stageCount - 1 && blocksPerStage[stage] == 1
+        && (residualBlocks.isEmpty || residualBlocks[stage].bottleneckChannelCount != nil)
+      for (axis, extent) in kernel.enumerated() where extent % 2 == 0 {
+        guard isSingle, strides[stage][axis] > 1 else {
+          throw reader.fail(
+            "kernel_sizes", "odd numbers, since even kernels change the features' extents",
+            found: "\(kernel) at stage \(stage)")
+        }
+      }
+    }
+  }
+
+  /// Stops at images that the strides do not divide.
+  func require(fits input: [Int]) throws(Diagnostic) {
+    var factors = Array(repeating: 1, count: dimensionCount)
+    for stride in strides { factors = zip(factors, stride).map { $0 * $1 } }
+    guard input.count == dimensionCount + 2, zip(input.dropFirst(2), factors).allSatisfy({ $0 % $1 == 0 })
+    else {
+      throw Diagnostic(
+        "the images do not fit the network", expected: "\(dimensionCount) extents that \(factors) divides",
+        found: "\(input.dropFirst(2))", remedy: "take a patch size that the product of all strides divides")
     }
   }
 }

@@ -29,6 +29,7 @@ private typealias BuiltLayer = (Variable, LayerPass) throws -> Variable
 package final class LayerNetwork: SegmentationNetwork {
   package let backend: any Backend
   package let parameters: [Parameter]
+  package let buffers: [Parameter]
   /// By how much each head is coarser than the input, finest first.
   package let headScales: [[Int]]
   private let root: BuiltLayer
@@ -49,6 +50,7 @@ package final class LayerNetwork: SegmentationNetwork {
       channels: inputChannelCount, scale: Array(repeating: 1, count: spec.dimensionCount))
     root = try builder.build(spec.root, "layers", input).layer
     parameters = builder.factory.parameters
+    buffers = builder.factory.buffers
     // Decoders meet their coarsest head first; of equals the later one is the finer.
     let order = builder.headScales.indices.reversed().sorted {
       builder.headScales[$0].reduce(1, *) < builder.headScales[$1].reduce(1, *)
@@ -123,7 +125,9 @@ private struct LayerBuilder {
       let scale = factory.constant("\(name).weight", count: input.channels, value: 1)
       let shift = factory.constant("\(name).bias", count: input.channels, value: 0)
       let settings = NormalizationSettings(epsilon: Float(epsilon), negativeSlope: 1)
-      return ({ $1.tape.normalize(blocked($0, $1), scale: scale, shift: shift, settings: settings) }, input)
+      return (
+        { try $1.tape.normalize(blocked($0, $1), scale: scale, shift: shift, settings: settings) }, input
+      )
     case .activation(let kind, let slope): return (activation(kind, Float(slope)), input)
     case .pooling(let kernel):
       let kernel = try extents(kernel, name)
@@ -171,9 +175,9 @@ private struct LayerBuilder {
       let geometry = ConvolutionGeometry(kernel: try extents(kernel, name), stride: try extents(stride, name))
       let block = ConvolutionBlock(
         name, inputChannelCount: input.channels, outputChannelCount: channels, geometry: geometry,
-        hasBias: bias,
-        settings: NormalizationSettings(epsilon: Float(epsilon), negativeSlope: Float(slope)),
-        startsAtZero: zero, factory: &factory)
+        spec: BlockSpec(
+          hasBias: bias, norm: NormalizationSpec(kind: .instance, epsilon: epsilon),
+          activation: .function(.leakyReLU(slope: Float(slope)))), startsAtZero: zero, factory: &factory)
       return ({ try block.forward($0, on: $1.tape) }, coarser(input, channels, geometry.stride))
     case .convolution(let channels, let kernel, let stride, let bias):
       let geometry = ConvolutionGeometry(kernel: try extents(kernel, name), stride: try extents(stride, name))

@@ -23,10 +23,11 @@ extension Tape {
       guard let arrived = slot?.take() else { return }
       let gradient = backend.activation(arrived, precision: precision)
       let source = try saved.tensor()
+      // The bias apart: with it, fewer implementations of the weight's gradient are at hand.
       let gradients = try backend.convolutionWeightGradient(
-        gradient, source: source, weightShape: weight.value.shape, geometry: geometry, wantsBias: bias != nil)
+        gradient, source: source, weightShape: weight.value.shape, geometry: geometry, wantsBias: false)
       weight.receive(gradients.weight, backend: backend)
-      if let bias, let sum = gradients.bias { bias.receive(sum, backend: backend) }
+      if let bias, !bias.isConstant { bias.receive(backend.channelSums(gradient), backend: backend) }
       if let behind {
         behind.add(
           try backend.convolutionSourceGradient(
@@ -36,13 +37,20 @@ extension Tape {
     return y
   }
 
-  /// Instance norm with affine parameters, then leaky ReLU.
+  /// Instance or batch norm with affine parameters, then leaky ReLU.
+  ///
+  /// - Parameters:
+  ///   - x: The input, `[N, C, spatial]`.
+  ///   - scale: `[C]`.
+  ///   - shift: `[C]`.
+  ///   - settings: Constants.
+  ///   - running: Statistics that training passes move and evaluation takes in place of the input's.
   package func normalize(
-    _ x: Variable, scale: Parameter, shift: Parameter, settings: NormalizationSettings
-  ) -> Variable {
+    _ x: Variable, scale: Parameter, shift: Parameter, settings: NormalizationSettings,
+    running: RunningStatistics? = nil
+  ) throws -> Variable {
     let source = x.value
-    let (result, statistics) = backend.normalize(
-      source, scale: scale.value, shift: shift.value, settings: settings)
+    let (result, statistics) = try normalized(source, scale, shift, settings, running)
     let saved =
       recomputes(result)
       ? SavedValue(of: result) { [backend] in

@@ -8,6 +8,8 @@ package import Tensors
 package final class PlainConvUNet: SegmentationNetwork {
   package let backend: any Backend
   package let parameters: [Parameter]
+  package let buffers: [Parameter]
+  private let spec: ArchitectureSpec
   private let encoder: [ConvolutionStack]
   private let decoder: UNetDecoder
 
@@ -17,19 +19,22 @@ package final class PlainConvUNet: SegmentationNetwork {
     _ spec: ArchitectureSpec, inputChannelCount: Int, outputChannelCount: Int, seed: Int, backend: any Backend
   ) {
     self.backend = backend
+    self.spec = spec
     var factory = ParameterFactory(seed: seed, backend: backend)
     let features = spec.featuresPerStage
     encoder = features.indices.map { i in
       ConvolutionStack(
         "encoder.stages.\(i).0", count: spec.blocksPerStage[i],
         inputChannelCount: i == 0 ? inputChannelCount : features[i - 1], outputChannelCount: features[i],
-        kernel: spec.kernelSizes[i], stride: spec.strides[i], spec: spec, factory: &factory)
+        kernel: spec.kernelSizes[i], stride: spec.strides[i], spec: spec.block, factory: &factory)
     }
     decoder = UNetDecoder(spec, outputChannelCount: outputChannelCount, factory: &factory)
     parameters = factory.parameters
+    buffers = factory.buffers
   }
 
   package func forward(_ input: Tensor, heads wanted: Int, on tape: Tape) throws -> [Variable] {
+    try spec.require(fits: input.shape)
     var x = Variable(input, needsGradient: false)
     let skips = try encoder.map { stage in
       x = try stage.forward(x, on: tape)

@@ -9,6 +9,8 @@ package protocol SegmentationNetwork: AnyObject {
   var backend: any Backend { get }
   /// Every learnable tensor once, in the order of nnU-Net's optimizer.
   var parameters: [Parameter] { get }
+  /// What training moves without gradients, such as running statistics; kept with the weights.
+  var buffers: [Parameter] { get }
   /// Resolutions with an output of their own.
   var headCount: Int { get }
   /// Logits of the first `headCount` resolutions, finest first, computed in the input's precision.
@@ -17,14 +19,12 @@ package protocol SegmentationNetwork: AnyObject {
 }
 
 extension SegmentationNetwork {
-  /// Names under which nnU-Net's state dictionary lists a parameter besides its own.
+  /// Names under which nnU-Net's state dictionary lists a tensor besides its own.
   ///
   /// Every block lists its layers a second time by position, and the decoder lists the whole encoder.
   package func aliases(of name: String) -> [String] {
     var names = [name]
-    for (part, position) in [(".conv.", 0), (".norm.", 1)] where name.contains(part) {
-      names.append(name.replacing(part, with: ".all_modules.\(position)."))
-    }
+    names += (parameters + buffers).first { $0.name == name }?.positionalName.map { [$0] } ?? []
     if name.hasPrefix("encoder.") { names += names.map { "decoder.\($0)" } }
     return Array(names.dropFirst())
   }
@@ -39,14 +39,14 @@ extension SegmentationNetwork {
     return backend.plain(heads[0].value)
   }
 
-  /// Takes the values of a state dictionary; every parameter must be there with its shape.
+  /// Takes the values of a state dictionary; every parameter and buffer must be there with its shape.
   ///
   /// - Parameters:
   ///   - state: Names and values; names of no parameter are ignored.
   ///   - source: The file, for errors.
   /// - Throws: A ``Diagnostic`` naming the first parameter that is missing or has another shape.
   package func load(_ state: [String: NDArray<Float>], source: String) throws(Diagnostic) {
-    try load(state, into: parameters, source: source)
+    try load(state, into: parameters + buffers, source: source)
   }
 
   /// Takes the values of a state dictionary for everything but the output heads, which stay as they are.
@@ -56,13 +56,15 @@ extension SegmentationNetwork {
   ///   - source: The file, for errors.
   /// - Throws: A ``Diagnostic`` naming the first parameter that is missing or has another shape.
   package func loadPretrained(_ state: [String: NDArray<Float>], source: String) throws(Diagnostic) {
-    try load(state, into: parameters.filter { !$0.name.contains(".seg_layers.") }, source: source)
+    try load(state, into: (parameters + buffers).filter { !$0.name.contains(".seg_layers.") }, source: source)
   }
 
   private func load(
     _ state: [String: NDArray<Float>], into parameters: [Parameter], source: String
   ) throws(Diagnostic) {
     for parameter in parameters {
+      // PyTorch's oldest files do not count batches.
+      if parameter.name.hasSuffix(".num_batches_tracked"), state[parameter.name] == nil { continue }
       guard let values = state[parameter.name] else {
         throw Diagnostic(
           "weights do not fit the network", at: source, expected: "a tensor named \(parameter.name)",
@@ -81,9 +83,9 @@ extension SegmentationNetwork {
     for parameter in parameters { if let values = state[parameter.name] { parameter.assign(values) } }
   }
 
-  /// Every parameter's values on the host, by name.
+  /// The values of every parameter and buffer on the host, by name.
   package func stateDictionary() -> [(name: String, values: NDArray<Float>)] {
-    parameters.map { ($0.name, $0.value.hostArray) }
+    (parameters + buffers).map { ($0.name, $0.value.hostArray) }
   }
 }
 

@@ -91,21 +91,32 @@ final class SavedValue {
   }
 }
 
-/// A learnable tensor in the plain layout, updated in place.
+/// A learnable tensor in the plain layout, updated in place; or another that is part of a network's state.
 package final class Parameter {
   /// The name in nnU-Net's state dictionary, such as `encoder.stages.0.0.convs.0.conv.weight`.
   package let name: String
+  /// The name by position under which nnU-Net's state dictionary lists it again, such as
+  /// `encoder.stages.0.0.convs.0.all_modules.0.weight`.
+  package let positionalName: String?
   package let value: Tensor
+  /// Whether it stands in a learnable tensor's place and takes no gradient.
+  package let isConstant: Bool
   /// The gradient of the last backward pass; `nil` where none arrived.
   package var gradient: Tensor?
 
-  package init(name: String, value: Tensor) {
+  package init(name: String, value: Tensor, positionalName: String? = nil, isConstant: Bool = false) {
     self.name = name
+    self.positionalName = positionalName
     self.value = value
+    self.isConstant = isConstant
   }
+
+  /// The same values where no gradient is to arrive.
+  var withoutGradient: Parameter { Parameter(name: name, value: value, isConstant: true) }
 
   /// Adds to the gradient.
   package func receive(_ addend: Tensor, backend: any Backend) {
+    if isConstant { return }
     if let gradient {
       backend.add(addend, into: gradient)
     } else {
@@ -123,11 +134,21 @@ package final class Parameter {
   }
 }
 
+/// What a forward pass is for: dropout and running statistics know the difference.
+package enum ForwardMode: Hashable, Sendable {
+  /// What is dropped depends on the key alone.
+  case training(key: [Int])
+  case evaluation
+}
+
 /// The notes of one forward pass.
 package final class Tape {
   package let backend: any Backend
   /// Whether a backward pass will follow; without it nothing is kept.
   package let isRecording: Bool
+  package let mode: ForwardMode
+  /// Random decisions taken so far.
+  private var drawCount = 0
   /// Activations of at least this many bytes are computed again on the way back instead of being kept: less memory for
   /// a per cent or two more time, with the same bits.
   package let recomputeByteCount: Int
@@ -147,13 +168,25 @@ package final class Tape {
   /// The tape that holds this one's notes now.
   package var current: Tape { successor?.current ?? self }
 
+  /// A tape; one that records is for training unless something else is said.
   package init(
-    backend: any Backend, isRecording: Bool,
+    backend: any Backend, isRecording: Bool, mode: ForwardMode? = nil,
     recomputeByteCount: Int = Tape.standardRecomputeByteCount
   ) {
     self.backend = backend
     self.isRecording = isRecording
+    self.mode = mode ?? (isRecording ? .training(key: []) : .evaluation)
     self.recomputeByteCount = recomputeByteCount
+  }
+
+  var isTraining: Bool { mode != .evaluation }
+
+  /// The key of the pass's next random decision; `nil` in evaluation, where there are none.
+  func nextRandomKey() -> UInt64? {
+    guard case .training(let key) = mode else { return nil }
+    drawCount += 1
+    var random = RandomSource(key: key + [drawCount])
+    return random.next()
   }
 
   /// Notes how to send a result's gradient back.

@@ -22,13 +22,13 @@ struct UNetDecoder {
       ConvolutionStack(
         "decoder.stages.\(j)", count: spec.decoderConvolutionsPerStage[j],
         inputChannelCount: 2 * features[last - 1 - j], outputChannelCount: features[last - 1 - j],
-        kernel: spec.kernelSizes[last - 1 - j], stride: ones, spec: spec, factory: &factory)
+        kernel: spec.kernelSizes[last - 1 - j], stride: ones, spec: spec.block, factory: &factory)
     }
     upsampling = (0..<last).map { j in
       WeightAndBias(
         "decoder.transpconvs.\(j)",
         shape: [features[last - j], features[last - 1 - j]] + spec.strides[last - j],
-        biasCount: features[last - 1 - j], factory: &factory)
+        biasCount: features[last - 1 - j], hasBias: spec.block.hasBias, factory: &factory)
     }
     heads = (0..<last).map { j in
       WeightAndBias(

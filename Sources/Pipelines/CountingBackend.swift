@@ -45,9 +45,9 @@ final class CountingBackend: Backend {
   /// The weight in a convolution's own layout, which stays with the weight.
   private func pack(
     _ weight: Tensor, for source: Tensor, as form: String, _ precision: Precision,
-    _ geometry: ConvolutionGeometry, hasBias: Bool = false
+    _ geometry: ConvolutionGeometry
   ) {
-    if !hasBias, source.layout != .plain,
+    if source.layout != .plain,
       let shape = WinogradShape(
         sourceShape: source.shape, outputChannelCount: weight.shape[0], geometry: geometry)
     {
@@ -74,7 +74,7 @@ final class CountingBackend: Backend {
   func convolve(_ source: Tensor, weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry) -> Tensor {
     let result = activation(
       [source.batchCount, weight.shape[0]] + geometry.outputShape(for: source.spatialShape), source.precision)
-    pack(weight, for: source, as: "forward", source.precision, geometry, hasBias: bias != nil)
+    pack(weight, for: source, as: "forward", source.precision, geometry)
     return result
   }
 
@@ -195,9 +195,23 @@ final class CountingBackend: Backend {
       activation(source.shape, source.precision),
       NormalizationStatistics(
         mean: Tensor(uninitialized: shape, pool: pool),
-        reciprocalDeviation: Tensor(uninitialized: shape, pool: pool))
+        reciprocalDeviation: Tensor(uninitialized: shape, pool: pool),
+        variance: settings.keepsVariance ? Tensor(uninitialized: shape, pool: pool) : nil)
     )
   }
+
+  func constantStatistics(
+    mean: Tensor, variance: Tensor, batchCount: Int, settings: NormalizationSettings
+  ) -> NormalizationStatistics {
+    let shape = [batchCount, padded(mean.count)]
+    return NormalizationStatistics(
+      mean: Tensor(uninitialized: shape, pool: pool),
+      reciprocalDeviation: Tensor(uninitialized: shape, pool: pool), isConstant: true)
+  }
+
+  func follow(
+    _ statistics: NormalizationStatistics, mean: Tensor, variance: Tensor, valueCount: Int, share: Double
+  ) {}
 
   func normalize(
     _ source: Tensor, scale: Tensor, shift: Tensor, statistics: NormalizationStatistics,
@@ -211,6 +225,32 @@ final class CountingBackend: Backend {
     (
       gradient, Tensor(uninitialized: scale.shape, pool: pool), Tensor(uninitialized: shift.shape, pool: pool)
     )
+  }
+
+  func activate(_ source: Tensor, _ function: ActivationFunction) -> Tensor {
+    activation(source.shape, source.precision)
+  }
+
+  func activationGradient(_ gradient: Tensor, source: Tensor, _ function: ActivationFunction) -> Tensor {
+    activation(source.shape, source.precision)
+  }
+
+  func parametricReLU(_ source: Tensor, slope: Tensor) -> Tensor {
+    activation(source.shape, source.precision)
+  }
+
+  func parametricReLUGradients(
+    _ gradient: Tensor, source: Tensor, slope: Tensor
+  ) -> (source: Tensor, slope: Tensor) {
+    (activation(source.shape, source.precision), Tensor(uninitialized: slope.shape, pool: pool))
+  }
+
+  func dropout(_ source: Tensor, _ settings: DropoutSettings, key: UInt64) -> Tensor {
+    activation(source.shape, source.precision)
+  }
+
+  func channelSums(_ tensor: Tensor) -> Tensor {
+    Tensor(uninitialized: [tensor.channelCount], pool: pool)
   }
 
   func residual(_ first: Tensor, _ second: Tensor, negativeSlope: Float) -> Tensor {

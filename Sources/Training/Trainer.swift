@@ -175,14 +175,14 @@ package final class Trainer {
     let value = try hook(
       TrainingStep(
         epoch: epoch, iteration: losses.count, batch: batch, targets: targets, network: network,
-        optimizer: optimizer, loss: loss)
+        optimizer: optimizer, loss: loss, randomKey: randomKey)
     ) { try self.standardStep(batch, targets) }
     try requireFinite(value, batch)
     return value
   }
 
   private func standardStep(_ batch: TrainingBatch, _ targets: [SegmentationTarget]) throws -> Double {
-    let tape = Tape(backend: network.backend, isRecording: true)
+    let tape = Tape(backend: network.backend, isRecording: true, mode: .training(key: randomKey))
     let input = input(of: batch)
     let heads = try network.forward(input, heads: loss.neededHeadCount, on: tape)
     let value = try loss.evaluate(heads, targets, on: tape)
@@ -192,6 +192,12 @@ package final class Trainer {
     optimizer.step()
     return value
   }
+
+  /// The stream of random numbers that networks draw from, beside those of ``BatchRecipe/Stream``.
+  private static let networkStream = 2
+
+  /// The key of what an iteration's forward pass draws.
+  private var randomKey: [Int] { [task.seed, Self.networkStream, epoch, losses.count] }
 
   private func requireFinite(_ value: Double, _ batch: TrainingBatch) throws {
     guard !value.isFinite else { return }

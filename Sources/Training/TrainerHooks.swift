@@ -68,4 +68,6 @@ package struct TrainingStep {
   package let network: any SegmentationNetwork
   package let optimizer: Optimizer
   package let loss: DeepSupervisionLoss
+  /// The key of what the network draws in this iteration.
+  package let randomKey: [Int]
 }

@@ -161,6 +161,52 @@ final class TimingBackend: Backend {
     }
   }
 
+  func constantStatistics(
+    mean: Tensor, variance: Tensor, batchCount: Int, settings: NormalizationSettings
+  ) -> NormalizationStatistics {
+    timed("norm, statistics") {
+      inner.constantStatistics(mean: mean, variance: variance, batchCount: batchCount, settings: settings)
+    }
+  }
+
+  func follow(
+    _ statistics: NormalizationStatistics, mean: Tensor, variance: Tensor, valueCount: Int, share: Double
+  ) {
+    timed("norm, statistics") {
+      inner.follow(statistics, mean: mean, variance: variance, valueCount: valueCount, share: share)
+    }
+  }
+
+  func activate(_ source: Tensor, _ function: ActivationFunction) -> Tensor {
+    timed("activation", "\(source.shape)") { inner.activate(source, function) }
+  }
+
+  func activationGradient(_ gradient: Tensor, source: Tensor, _ function: ActivationFunction) -> Tensor {
+    timed("activation, gradient", "\(source.shape)") {
+      inner.activationGradient(gradient, source: source, function)
+    }
+  }
+
+  func parametricReLU(_ source: Tensor, slope: Tensor) -> Tensor {
+    timed("activation", "\(source.shape)") { inner.parametricReLU(source, slope: slope) }
+  }
+
+  func parametricReLUGradients(
+    _ gradient: Tensor, source: Tensor, slope: Tensor
+  ) -> (source: Tensor, slope: Tensor) {
+    timed("activation, gradient", "\(source.shape)") {
+      inner.parametricReLUGradients(gradient, source: source, slope: slope)
+    }
+  }
+
+  func dropout(_ source: Tensor, _ settings: DropoutSettings, key: UInt64) -> Tensor {
+    timed("dropout", "\(source.shape)") { inner.dropout(source, settings, key: key) }
+  }
+
+  func channelSums(_ tensor: Tensor) -> Tensor {
+    timed("bias gradient", "\(tensor.shape)") { inner.channelSums(tensor) }
+  }
+
   func residual(_ first: Tensor, _ second: Tensor, negativeSlope: Float) -> Tensor {
     timed("residual", "\(first.shape)") { inner.residual(first, second, negativeSlope: negativeSlope) }
   }

@@ -47,10 +47,11 @@ struct WinogradTests {
     func activation(_ tensor: Tensor) -> Tensor { backend.activation(tensor, precision: precision) }
     let source = numbers(c.source, seed: 1)
     let weight = Tensor(randomArray([c.outputs, c.source[1]] + c.kernel, seed: 2), pool: backend.pool)
+    let bias = Tensor(randomArray([c.outputs], seed: 3), pool: backend.pool)
     let naive = NaiveGeometry(geometry)
     let (wide, kernel) = (NaiveArray(source.hostArray), NaiveArray(weight.hostArray))
-    let oracle = naiveConvolution(wide, kernel, bias: Array(repeating: 0, count: c.outputs), naive)
-    let result = try backend.convolve(activation(source), weight: weight, bias: nil, geometry: geometry)
+    let oracle = naiveConvolution(wide, kernel, bias: bias.hostArray.elements.map(Double.init), naive)
+    let result = try backend.convolve(activation(source), weight: weight, bias: bias, geometry: geometry)
     let gradient = numbers(result.shape, seed: 4)
     let expected = naiveConvolutionGradients(
       NaiveArray(gradient.hostArray), source: wide, weight: kernel, naive)

@@ -69,7 +69,7 @@ private let tolerance = 5e-5
     let space = Array(2..<shape.count)
     let channels = [1, shape[1]] + space.map { _ in 1 }
     try compare("norm", parameters) { tape, x, parameters in
-      tape.normalize(
+      try tape.normalize(
         tape.activation(x[0], precision: .float32), scale: parameters[1], shift: parameters[2],
         settings: NormalizationSettings(epsilon: 1e-5, negativeSlope: 0.1))
     } single: { tape, x in

@@ -24,7 +24,9 @@ import Testing
         "strides": .array([JSON(ones)] + Array(repeating: JSON(twos), count: count - 1)),
         "n_conv_per_stage": JSON(Array(repeating: 2, count: count)),
         "n_conv_per_stage_decoder": JSON(Array(repeating: 2, count: count - 1)),
-        "norm_op_kwargs": ["eps": 1e-5, "affine": true],
+        "conv_bias": true, "norm_op": .string("torch.nn.modules.instancenorm.InstanceNorm\(rank)d"),
+        "norm_op_kwargs": ["eps": 1e-5, "affine": true], "nonlin": "torch.nn.LeakyReLU",
+        "nonlin_kwargs": ["inplace": true],
       ],
     ]
   }

@@ -29,7 +29,8 @@ struct TrainingMemoryTests {
 
   /// A configuration of a planner for equal cases.
   private func configuration(
-    _ shape: [Int], planner: String, name: String, batchSize: Int? = nil, featureCount: Int = 8
+    _ shape: [Int], planner: String, name: String, batchSize: Int? = nil, featureCount: Int = 8,
+    arguments: JSONObject = [:]
   ) throws -> PlannedConfiguration {
     let statistics = IntensityStatistics(
       maximum: 9, mean: 5, median: 5, minimum: 1, percentiles: (1, 9), standardDeviation: 2)
@@ -41,7 +42,18 @@ struct TrainingMemoryTests {
         spacings: Array(repeating: [1, 1, 1], count: 10), shapesAfterCrop: Array(repeating: shape, count: 10),
         foregroundIntensities: [statistics], medianRelativeSizeAfterCropping: 1))
     let changes: [String: JSONObject] = batchSize.map { [name: ["batch_size": .integer($0)]] } ?? [:]
-    return try plans.deriving(name: "test", changes: changes).configuration(named: name)
+    let derived = try plans.deriving(name: "test", changes: changes)
+    let architecture = try derived.configuration(named: name).architecture
+    return try derived.replacingArchitecture(of: name, by: changed(architecture, arguments))
+      .configuration(named: name)
+  }
+
+  /// An architecture with other arguments.
+  private func changed(_ architecture: JSON, _ arguments: JSONObject) -> JSON {
+    var (whole, all) = (architecture.object ?? [:], architecture["arch_kwargs"]?.object ?? [:])
+    for (key, value) in arguments.pairs { all[key] = value }
+    whole["arch_kwargs"] = .object(all)
+    return .object(whole)
   }
 
   /// What the engine's pool reaches after two steps and a validation.
@@ -100,6 +112,36 @@ struct TrainingMemoryTests {
     let actual = try measured(configuration, precision: precision)
     let tolerance = precision == .float32 ? Self.tolerance : Self.halfTolerance
     #expect(abs(Double(counted) / Double(actual) - 1) < tolerance, "\(counted) counted, \(actual) taken")
+  }
+
+  @Test(
+    "Norms, activations, dropout and blocks beside the default ones are counted too",
+    arguments: [
+      (
+        "default",
+        [
+          "norm_op": "torch.nn.BatchNorm3d", "nonlin": "torch.nn.GELU", "nonlin_kwargs": [:],
+          "dropout_op": "torch.nn.Dropout3d", "dropout_op_kwargs": ["p": 0.1],
+        ]
+      ),
+      (
+        "default",
+        ["norm_op": .null, "norm_op_kwargs": .null, "nonlin": "torch.nn.PReLU", "nonlin_kwargs": [:]]
+      ),
+      (
+        "ResEncM",
+        ["block": "x.BottleneckD", "bottleneck_channels": 4, "squeeze_excitation": true, "stem_channels": 8]
+      ),
+    ] as [(String, JSONObject)])
+  func countedVariants(planner: String, arguments: JSONObject) throws {
+    let configuration = try configuration(
+      [24, 32, 24], planner: planner, name: "3d_fullres", batchSize: 2, arguments: arguments)
+    let memory = try TrainingMemory(
+      TrainingWorkload(configuration, labels: try description().labels, channelCount: 1))
+    let actual = try measured(configuration, precision: .float32)
+    #expect(
+      abs(Double(memory.tensorByteCount) / Double(actual) - 1) < Self.tolerance,
+      "\(memory.tensorByteCount) counted, \(actual) taken")
   }
 
   @Test("What does not fit is refused with changes that make it fit")

@@ -158,6 +158,44 @@ struct NetworkBindingTests {
   }
 }
 
+@Suite("Network binding, arguments")
+struct NetworkArgumentTests {
+  @Test("Batch norm, dropout and activations of arch_kwargs, and running statistics, are at hand")
+  func blocks() throws {
+    let bench = try Bench()
+    let results = try bench.run(
+      """
+      local net = lunette.network{ input_channels=1, output_channels=2, seed=3, architecture={
+        network_class_name="PlainConvUNet", arch_kwargs={ features_per_stage={ 8, 8 }, conv_op="torch.nn.Conv2d",
+          kernel_sizes=3, strides={ 1, 2 }, n_conv_per_stage=1, n_conv_per_stage_decoder=1, conv_bias=true,
+          norm_op="torch.nn.BatchNorm2d", norm_op_kwargs={}, nonlin="torch.nn.SiLU",
+          dropout_op="torch.nn.Dropout2d", dropout_op_kwargs={ p=0.5 } } } }
+      local input = lunette.tensor.normal({ 2, 1, 8, 8 }, 1)
+      local function difference(a, b) return ((a - b) ^ 2):sum():item() end
+      local function pass(training) return net:forward{ input=input, gradients=false, training=training }[1] end
+      local name = net.buffer_names[1]
+      local before = net:buffer(name)
+      local evaluated = difference(pass(), pass())
+      local unmoved = difference(before, net:buffer(name))
+      local trained = difference(pass(true), pass(true))
+      net:forward(input)
+      return name, evaluated, unmoved, trained, difference(before, net:buffer(name)),
+        net:buffer(net.buffer_names[3]):item()
+      """)
+    #expect(results[0].string == "encoder.stages.0.0.convs.0.norm.running_mean")
+    #expect(results[1].number == 0 && results[2].number == 0)
+    #expect(try #require(results[3].number) > 0)
+    #expect(try #require(results[4].number) > 0)
+    #expect(results[5].number == 3)
+    #expect(
+      bench.failure(
+        """
+        lunette.network{ input_channels=1, output_channels=2, architecture={ network_class_name="PlainConvUNet",
+          arch_kwargs={ nonlin_frist=true } } }
+        """)?.contains("nonlin_first") == true)
+  }
+}
+
 @Suite("Plan and dataset bindings", .enabled(if: Goldens.areAvailable, Comment(rawValue: Goldens.absence)))
 struct PlanBindingTests {
   private let bench: Bench

@@ -119,7 +119,9 @@ private let plans: JSON = [
         "arch_kwargs": [
           "n_stages": 3, "features_per_stage": [16, 16, 16], "kernel_sizes": [[3, 3], [3, 3], [3, 3]],
           "strides": [[1, 1], [2, 2], [2, 2]], "n_conv_per_stage": [1, 1, 1],
-          "n_conv_per_stage_decoder": [1, 1],
+          "n_conv_per_stage_decoder": [1, 1], "conv_bias": true,
+          "norm_op": "torch.nn.modules.instancenorm.InstanceNorm2d",
+          "norm_op_kwargs": ["eps": 1e-5, "affine": true], "nonlin": "torch.nn.LeakyReLU",
         ],
       ],
     ]

@@ -77,6 +77,42 @@ import Training
     #expect(resumed.log.epochs.map(\.dicePerClass) == straight.log.epochs.map(\.dicePerClass))
   }
 
+  @Test("Running statistics and dropout resume bit for bit")
+  func resumeOfBlocks() throws {
+    let architecture: JSON = [
+      "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+      "arch_kwargs": [
+        "n_stages": 3, "features_per_stage": 16, "kernel_sizes": [[3, 3], [3, 3], [3, 3]],
+        "strides": [[1, 1], [2, 2], [2, 2]], "n_conv_per_stage": 1, "n_conv_per_stage_decoder": 1,
+        "conv_bias": true, "norm_op": "torch.nn.modules.batchnorm.BatchNorm2d",
+        "norm_op_kwargs": ["eps": 1e-5, "affine": true],
+        "dropout_op": "torch.nn.modules.dropout.Dropout", "dropout_op_kwargs": ["p": 0.1],
+        "nonlin": "torch.nn.LeakyReLU",
+      ],
+    ]
+    let straight = try trainer(in: Goldens.temporaryFolder(), epochs: 2, architecture: architecture)
+    try straight.run()
+    let flag = CancellationFlag()
+    var hooks = TrainerHooks()
+    var done = 0
+    hooks.iterationEnd = { _, _, _ in
+      done += 1
+      if done == 17 { flag.cancel() }
+    }
+    let folder = try Goldens.temporaryFolder()
+    let interrupted = try trainer(
+      in: folder, epochs: 2, hooks: hooks, architecture: architecture, cancellation: flag)
+    #expect(throws: Cancelled.self) { try interrupted.run() }
+    let resumed = try trainer(in: folder, epochs: 2, architecture: architecture)
+    try resumed.restore(Checkpoint(contentsOf: interrupted.url(of: .latest)), source: "latest")
+    try resumed.run()
+    #expect(weights(resumed) == weights(straight))
+    #expect(resumed.log.epochs.map(\.trainingLoss) == straight.log.epochs.map(\.trainingLoss))
+    #expect(resumed.log.epochs.map(\.validationLoss) == straight.log.epochs.map(\.validationLoss))
+    let counted = weights(resumed)["encoder.stages.0.0.convs.0.norm.num_batches_tracked"]
+    #expect(counted?.elements == [24])
+  }
+
   @Test("After a kill the best checkpoint of the first epoch is enough to reach the same end")
   func resumeFromBest() throws {
     let straight = try trainer(in: Goldens.temporaryFolder(), epochs: 2)

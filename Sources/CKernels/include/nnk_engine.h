@@ -27,10 +27,49 @@ void nnk_norm_apply(const void *x, void *y, nnk_type type, const float *mean, co
 void nnk_norm_backward(const void *x, const void *dy, void *dx, nnk_type type, const float *mean, const float *rstd,
                        const float *gamma, const float *beta, float *dgamma_parts, float *dbeta_parts,
                        ptrdiff_t samples, ptrdiff_t blocks, ptrdiff_t voxels, int block, float slope);
+// The parts of a norm whose statistics reach beyond a plane. Mean and biased variance of every plane: [N][C padded].
+void nnk_norm_moments(const void *x, nnk_type type, double *mean, double *variance, ptrdiff_t samples, ptrdiff_t blocks,
+                      ptrdiff_t voxels, int block);
+// The sums over every plane that the gradients of gamma and beta consist of: [N][C padded].
+void nnk_norm_sums(const void *x, const void *dy, nnk_type type, const float *mean, const float *rstd, const float *gamma,
+                   const float *beta, double *dgamma, double *dbeta, ptrdiff_t samples, ptrdiff_t blocks,
+                   ptrdiff_t voxels, int block, float slope);
+// The gradient by x; dx may be dy. centre, tilt: [C padded], the gradients of beta and gamma over the number of values
+// that share a mean and a variance; zeros where those are constants.
+void nnk_norm_gradient(const void *x, const void *dy, void *dx, nnk_type type, const float *mean, const float *rstd,
+                       const float *gamma, const float *beta, const float *centre, const float *tilt, ptrdiff_t samples,
+                       ptrdiff_t blocks, ptrdiff_t voxels, int block, float slope);
 
 // Residual sum: y = leaky ReLU of a + b. Backward takes y: g = dy or slope * dy.
 void nnk_residual(const void *a, const void *b, void *y, nnk_type type, ptrdiff_t count, float slope);
 void nnk_residual_backward(const void *y, const void *dy, void *g, nnk_type type, ptrdiff_t count, float slope);
+// Activation functions of activations in any layout; `a` is the slope of NNK_ACT_LEAKY, the alpha of ELU and CELU.
+typedef enum {
+  NNK_ACT_LEAKY,
+  NNK_ACT_RELU6,
+  NNK_ACT_ELU,
+  NNK_ACT_CELU,
+  NNK_ACT_SELU,
+  NNK_ACT_GELU,       // by the error function
+  NNK_ACT_GELU_TANH,  // by its approximation
+  NNK_ACT_SILU,
+  NNK_ACT_MISH,
+  NNK_ACT_HARDSWISH,
+  NNK_ACT_TANH
+} nnk_activation;
+void nnk_activate(nnk_activation f, const void *x, void *y, nnk_type type, ptrdiff_t count, float a);
+// dx = f'(x) dy
+void nnk_activate_backward(nnk_activation f, const void *x, const void *dy, void *dx, nnk_type type, ptrdiff_t count,
+                           float a);
+// Per plane of a blocked tensor the sum of dy x over the voxels where x is not above 0: leaky ReLU's derivative by its slope.
+void nnk_slope_sums(const void *x, const void *dy, nnk_type type, float *sums, ptrdiff_t planes, ptrdiff_t voxels,
+                    int block);
+
+// Dropout: y = x / kept, or 0 for what is dropped, decided by the key for each number, channel of a sample, or sample.
+// Linear and diagonal: the gradient goes through the same function.
+typedef enum { NNK_ELEMENTS, NNK_CHANNELS, NNK_SAMPLES } nnk_dropped;
+void nnk_dropout(const void *x, void *y, nnk_type type, ptrdiff_t samples, ptrdiff_t channels, ptrdiff_t voxels, int block,
+                 nnk_dropped unit, double kept, uint64_t key);
 
 // Average pooling with kernel = stride; extent is the output's. x is [N][blocks][D*kd][H*kh][W*kw][B]. Backward spreads.
 void nnk_average_pool(const void *x, void *y, nnk_type type, ptrdiff_t samples, ptrdiff_t blocks,
@@ -198,7 +237,8 @@ int nnk_winograd_supports(const nnk_winograd *g);
 // source: `g` then describes the way from the convolution's output channels to its input channels.
 ptrdiff_t nnk_winograd_weight_bytes(const nnk_winograd *g);
 void nnk_winograd_pack(const nnk_winograd *g, const float *weight, int is_adjoint, void *packed);
-void nnk_winograd_run(const nnk_winograd *g, const void *source, const void *packed, void *result);
+// bias: [output channels padded] or NULL.
+void nnk_winograd_run(const nnk_winograd *g, const void *source, const void *packed, const float *bias, void *result);
 // Floats of scratch space, then the plain weight gradient [O][C][z][y][x].
 ptrdiff_t nnk_winograd_gradient_scratch(const nnk_winograd *g);
 void nnk_winograd_weight_gradient(const nnk_winograd *g, const void *source, const void *gradient, float *scratch,

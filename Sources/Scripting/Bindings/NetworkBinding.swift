@@ -11,21 +11,35 @@ import Tensors
 /// A network in scripts.
 final class NetworkObject: ScriptObject {
   let network: any SegmentationNetwork
+  private let randomKey: [Int]
+  /// Passes for training so far, each of which draws its own random numbers.
+  private var passCount = 0
 
-  init(_ network: any SegmentationNetwork) { self.network = network }
+  /// - Parameters:
+  ///   - network: The network.
+  ///   - randomKey: The key of what its passes draw.
+  init(_ network: any SegmentationNetwork, randomKey: [Int]) {
+    self.network = network
+    self.randomKey = randomKey
+  }
 
   var luaForeignByteCount: Int { 8 * network.parameterCount }
   var luaDescription: String {
     "network of \(network.parameterCount) parameters with \(network.headCount) heads"
   }
 
-  func forward(_ input: TensorObject, gradients: Bool, precision: Precision) throws -> LuaValue {
+  func forward(
+    _ input: TensorObject, gradients: Bool, training: Bool, precision: Precision
+  ) throws -> LuaValue {
     guard input.shape.count == 4 || input.shape.count == 5 else {
       throw Diagnostic(
         "a network takes a batch of images", expected: "[N, C, spatial...]", found: "\(input.shape)")
     }
     let backend = network.backend
-    let tape = Tape(backend: backend, isRecording: gradients)
+    if training { passCount += 1 }
+    let tape = Tape(
+      backend: backend, isRecording: gradients,
+      mode: training ? .training(key: randomKey + [passCount]) : .evaluation)
     let images = backend.converted(input.tensor(on: backend), to: precision)
     let heads = try network.forward(images, heads: network.headCount, on: tape)
     // What a pass keeps is not known here; about a hundred feature maps per input voxel are usual.
@@ -50,22 +64,31 @@ final class NetworkObject: ScriptObject {
       .field("parameter_names", .list(.string), "the names of the learnable tensors") { (it: NetworkObject) in
         .array(it.network.parameters.map(\.name))
       },
+      .field("buffer_names", .list(.string), "the names of running statistics, which training moves") {
+        (it: NetworkObject) in .array(it.network.buffers.map(\.name))
+      },
     ],
     methods: [
       .method(
         FunctionSchema(
           "network:forward", "Computes the logits of every resolution, finest first.",
+          details:
+            "A pass for training drops what dropout drops, and moves running statistics in place of using them.",
           parameters: [
             .required("input", .object("tensor"), "a batch of images: [N, C, spatial...]"),
             ParameterSchema("gradients", .boolean, default: true, "keeps what a loss needs to go backwards"),
+            ParameterSchema(
+              "training", .boolean, "a pass for training; unless given, where gradients are kept"),
             ParameterSchema(
               "precision", .choice(["fp32", "bf16"]), default: "fp32", "how activations are stored"),
           ], returns: "a list of tensors",
           example: "local heads = net:forward(lunette.tensor.load(\"input.npy\"))")
       ) { (it: NetworkObject, arguments) in
         let input: TensorObject = try arguments.object("input")
+        let gradients = try arguments.boolean("gradients")
         return try it.forward(
-          input, gradients: arguments.boolean("gradients"),
+          input, gradients: gradients,
+          training: arguments.has("training") ? arguments.boolean("training") : gradients,
           precision: Precision(name: arguments.string("precision")) ?? .float32)
       },
       .method(
@@ -89,6 +112,22 @@ final class NetworkObject: ScriptObject {
             })
         }
         return .object(TensorObject(parameter))
+      },
+      .method(
+        FunctionSchema(
+          "network:buffer", "The present numbers of a running statistic, by name.",
+          parameters: [.required("name", .string, "the name, as in net.buffer_names")], returns: "a tensor",
+          example:
+            "for _, name in ipairs(net.buffer_names) do print(name, net:buffer(name):mean():item()) end")
+      ) { (it: NetworkObject, arguments) in
+        let name = try arguments.string("name")
+        guard let buffer = it.network.buffers.first(where: { $0.name == name }) else {
+          throw Diagnostic(
+            "there is no buffer '\(name)'",
+            remedy: nearestName(to: name, in: it.network.buffers.map(\.name)).map { "did you mean '\($0)'?" }
+              ?? "only networks with running statistics have any")
+        }
+        return .object(TensorObject(buffer.value.hostArray))
       },
     ])
 }
@@ -233,7 +272,7 @@ extension Binding {
         Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first }),
         source: url.path)
     }
-    return [.object(NetworkObject(network))]
+    return [.object(NetworkObject(network, randomKey: [try arguments.integer("seed")]))]
   }
 
   private static let parametersKey = ParameterSchema.required(

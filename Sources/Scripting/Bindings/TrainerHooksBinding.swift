@@ -118,7 +118,8 @@ extension TrainingStep {
       "cases": .array(batch.origins.map(\.identifier)), "images": .object(TensorObject(batch.images)),
       "targets": .array(
         batch.targets.map { .object(TensorObject($0.map(Float.init))) }),
-      "network": .object(NetworkObject(network)), "optimizer": .object(OptimizerObject(optimizer)),
+      "network": .object(NetworkObject(network, randomKey: randomKey)),
+      "optimizer": .object(OptimizerObject(optimizer)),
       "loss": .object(LossObject(loss, ignoredLabel: ignoredLabel)),
     ])
   }
