@@ -1,6 +1,7 @@
 // The CPU backend: oneDNN for convolutions, own kernels between them, activations blocked by channel throughout.
 
 internal import CKernels
+import Foundation
 package import Tensors
 
 /// Computes on the processor's cores.
@@ -15,9 +16,11 @@ package final class CPUBackend: Backend {
 
   let convolutionForm: ConvolutionForm
 
-  /// Prepares the processor; `threadCount` 0 takes every core.
-  package init(threadCount: Int = 0, convolutionForm: ConvolutionForm = .automatic) throws {
-    self.convolutionForm = convolutionForm
+  /// Prepares the processor; `threadCount` 0 takes every core. The environment's `LUNETTE_CONVOLUTIONS=direct` has
+  /// convolutions computed by their definition.
+  package init(threadCount: Int = 0, convolutionForm: ConvolutionForm? = nil) throws {
+    let isDirect = ProcessInfo.processInfo.environment["LUNETTE_CONVOLUTIONS"] == "direct"
+    self.convolutionForm = convolutionForm ?? (isDirect ? .direct : .automatic)
     context = try OneDNNEngine()
     block = nnk_cpu_has_avx512() != 0 ? 16 : 8
     if threadCount > 0 { nnk_set_thread_count(Int32(threadCount)) }
@@ -25,7 +28,8 @@ package final class CPUBackend: Backend {
 
   package var name: String {
     let features = Self.processorFeatures.last ?? "baseline"
-    return "CPU, \(threadCount) threads, oneDNN \(OneDNNEngine.version), \(features)"
+    let form = convolutionForm == .direct ? ", direct convolutions" : ""
+    return "CPU, \(threadCount) threads, oneDNN \(OneDNNEngine.version), \(features)\(form)"
   }
 
   /// Threads in the pool shared by oneDNN and our own kernels.

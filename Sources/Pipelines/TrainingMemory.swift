@@ -78,8 +78,8 @@ extension TrainingMemory {
   static let fragmentation = 1.1
   /// Large pages of which a tensor uses a part, and small blocks of the convolution library.
   static let pageMargin = 1.03
-  /// oneDNN pads some layouts of bf16 weights and activations; at most 9 per cent more than counted were measured.
-  static let halfPrecisionMargin = 1.09
+  /// oneDNN pads the weights of the few convolutions that it still computes in bf16.
+  static let halfPrecisionMargin = 1.02
   /// Locations per case and class that preprocessing keeps.
   static let locationCount = 10_000
 
