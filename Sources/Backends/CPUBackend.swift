@@ -16,8 +16,9 @@ package final class CPUBackend: Backend {
 
   let convolutionForm: ConvolutionForm
 
-  /// Prepares the processor; `threadCount` 0 takes every core. The environment's `LUNETTE_CONVOLUTIONS=direct` has
-  /// convolutions computed by their definition.
+  /// Prepares the processor; `threadCount` 0 takes every core.
+  ///
+  /// The environment's `LUNETTE_CONVOLUTIONS=direct` has convolutions computed by their definition.
   package init(threadCount: Int = 0, convolutionForm: ConvolutionForm? = nil) throws {
     let isDirect = ProcessInfo.processInfo.environment["LUNETTE_CONVOLUTIONS"] == "direct"
     self.convolutionForm = convolutionForm ?? (isDirect ? .direct : .automatic)
