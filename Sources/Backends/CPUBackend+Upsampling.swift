@@ -46,15 +46,10 @@ extension CPUBackend {
   private func upsamplingWeight(
     _ weight: Tensor, _ own: inout nnk_upsampling, isAdjoint: Bool
   ) -> TensorStorage {
-    let slot = AnyHashable([AnyHashable("upsampling"), AnyHashable(own.type.rawValue)])
-    let version = weight.storage.version * 2 + (isAdjoint ? 1 : 0)
-    let known = weight.storage.derivedForms[slot]
-    if let known, known.version == version { return known.storage }
-    let storage =
-      known?.storage ?? weightPool.allocate(byteCount: nnk_upsampling_weight_bytes(&own))
-    nnk_upsampling_pack(&own, weight.floats, isAdjoint ? 1 : 0, storage.pointer)
-    weight.storage.derivedForms[slot] = (version, storage)
-    return storage
+    packedWeight(
+      weight, form: ["upsampling", String(own.type.rawValue)], isAdjoint: isAdjoint,
+      byteCount: nnk_upsampling_weight_bytes(&own)
+    ) { nnk_upsampling_pack(&own, weight.floats, isAdjoint ? 1 : 0, $0) }
   }
 
   /// The extents and stride as three axes, and how many offsets a kernel has.
