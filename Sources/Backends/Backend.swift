@@ -9,11 +9,11 @@ package struct ConvolutionGeometry: Hashable, Sendable {
   package let stride: [Int]
   package let padding: [Int]
 
-  /// A convolution that keeps the extent at stride 1: padding is half the kernel.
-  package init(kernel: [Int], stride: [Int]) {
+  /// A convolution that keeps the extent at stride 1 unless told otherwise: padding is half the kernel.
+  package init(kernel: [Int], stride: [Int], padding: [Int]? = nil) {
     self.kernel = kernel
     self.stride = stride
-    padding = kernel.map { ($0 - 1) / 2 }
+    self.padding = padding ?? kernel.map { ($0 - 1) / 2 }
   }
 
   /// Output extents: `(input + 2 padding - kernel) / stride + 1` per axis.

@@ -20,6 +20,13 @@ extension CPUBackend {
       [source.batchCount, weight.shape[0]] + geometry.outputShape(for: source.spatialShape),
       source.precision)
     if source.layout != .plain,
+      let shape = matrix(
+        source.precision, sourceShape: source.shape, outputChannelCount: weight.shape[0], geometry: geometry)
+    {
+      runMatrix(shape, source: source, weight: weight, bias: bias, isAdjoint: false, into: result)
+      return result
+    }
+    if source.layout != .plain,
       let shape = winograd(
         sourceShape: source.shape, outputChannelCount: weight.shape[0], geometry: geometry,
         precision: source.precision)
@@ -39,6 +46,12 @@ extension CPUBackend {
     _ gradient: Tensor, weight: Tensor, sourceShape: [Int], geometry: ConvolutionGeometry
   ) throws -> Tensor {
     let source = makeActivation(sourceShape, gradient.precision)
+    if let shape = matrix(
+      gradient.precision, sourceShape: sourceShape, outputChannelCount: weight.shape[0], geometry: geometry)
+    {
+      runMatrix(shape, source: gradient, weight: weight, isAdjoint: true, into: source)
+      return source
+    }
     if let shape = winograd(
       sourceShape: sourceShape, outputChannelCount: weight.shape[0], geometry: geometry,
       precision: gradient.precision)
@@ -55,6 +68,16 @@ extension CPUBackend {
   package func convolutionWeightGradient(
     _ gradient: Tensor, source: Tensor, weightShape: [Int], geometry: ConvolutionGeometry, wantsBias: Bool
   ) throws -> (weight: Tensor, bias: Tensor?) {
+    if source.layout != .plain,
+      let shape = matrix(
+        gradient.precision, sourceShape: source.shape, outputChannelCount: weightShape[0],
+        geometry: geometry)
+    {
+      return (
+        matrixWeightGradient(shape, gradient: gradient, source: source, weightShape: weightShape),
+        wantsBias ? channelSums(gradient) : nil
+      )
+    }
     if !wantsBias, source.layout != .plain,
       let shape = winograd(
         sourceShape: source.shape, outputChannelCount: weightShape[0], geometry: geometry,
@@ -107,10 +130,29 @@ extension CPUBackend {
       stride: three(geometry.stride), padding: three(geometry.padding, fill: 0))
   }
 
+  /// Bytes of the weight as own kernels take it for a blocked source; `nil` where oneDNN computes the convolution.
+  package static func ownWeightByteCount(
+    _ precision: Precision, sourceShape: [Int], outputChannelCount: Int, geometry: ConvolutionGeometry
+  ) -> Int? {
+    if let shape = MatrixShape(
+      precision, sourceShape: sourceShape, outputChannelCount: outputChannelCount, geometry: geometry)
+    {
+      return shape.weightByteCount
+    }
+    return WinogradShape(
+      sourceShape: sourceShape, outputChannelCount: outputChannelCount, geometry: geometry
+    )?.weightByteCount(precision)
+  }
+
   /// Floats that the own weight gradient of a blocked source keeps beside its result; `nil` where oneDNN computes it.
   package static func weightGradientScratchCount(
     _ precision: Precision, sourceShape: [Int], weightShape: [Int], geometry: ConvolutionGeometry
   ) -> Int? {
+    if let shape = MatrixShape(
+      precision, sourceShape: sourceShape, outputChannelCount: weightShape[0], geometry: geometry)
+    {
+      return shape.scratchCount
+    }
     if let shape = WinogradShape(
       sourceShape: sourceShape, outputChannelCount: weightShape[0], geometry: geometry),
       shape.suitsWeightGradient

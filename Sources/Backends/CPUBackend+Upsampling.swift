@@ -30,6 +30,14 @@ extension CPUBackend {
       source.precision, sourceShape: source.shape, outputChannelCount: weight.shape[1], stride: stride)
   }
 
+  /// The transposed convolution on the matrix unit, where precision and processor allow it.
+  private func matrixUpsampling(_ source: Tensor, weight: Tensor, stride: [Int]) -> MatrixShape? {
+    guard block == MatrixShape.block else { return nil }
+    return MatrixShape(
+      source.precision, upsampling: source.shape, outputChannelCount: weight.shape[1], stride: stride,
+      form: convolutionForm)
+  }
+
   /// Floats that the own weight gradient keeps beside its result, and bytes of the packed weight; `nil` where oneDNN
   /// computes it.
   package static func upsamplingScratch(
@@ -39,6 +47,11 @@ extension CPUBackend {
       var own = ownUpsampling(
         precision, sourceShape: sourceShape, outputChannelCount: outputChannelCount, stride: stride)
     else { return nil }
+    if let shape = MatrixShape(
+      precision, upsampling: sourceShape, outputChannelCount: outputChannelCount, stride: stride)
+    {
+      return (shape.scratchCount, shape.weightByteCount)
+    }
     return (nnk_upsampling_scratch(&own), nnk_upsampling_weight_bytes(&own))
   }
 
@@ -64,6 +77,13 @@ extension CPUBackend {
 
   package func upsample(_ source: Tensor, weight: Tensor, bias: Tensor, stride: [Int]) throws -> Tensor {
     let outputChannelCount = weight.shape[1]
+    if let shape = matrixUpsampling(source, weight: weight, stride: stride) {
+      let result = makeActivation(
+        [source.batchCount, outputChannelCount] + zip(source.spatialShape, stride).map { $0 * $1 },
+        source.precision)
+      runMatrix(shape, source: source, weight: weight, bias: bias, isAdjoint: true, into: result)
+      return result
+    }
     if var own = ownUpsampling(source, weight: weight, stride: stride) {
       let result = makeActivation(
         [source.batchCount, outputChannelCount] + zip(source.spatialShape, stride).map { $0 * $1 },
@@ -95,11 +115,14 @@ extension CPUBackend {
     _ gradient: Tensor, source: Tensor, weight: Tensor, stride: [Int]
   ) throws -> (source: Tensor, weight: Tensor, bias: Tensor) {
     let outputChannelCount = weight.shape[1]
-    let sums = Tensor(uninitialized: [blocks(outputChannelCount) * block], pool: pool)
-    nnk_channel_sums(
-      gradient.storage.pointer, gradient.kernelType, sums.floats, gradient.batchCount,
-      blocks(outputChannelCount), gradient.voxelCount, Int32(block))
-    let byBias = truncated1D(sums, to: outputChannelCount)
+    let byBias = channelSums(gradient)
+    if let shape = matrixUpsampling(source, weight: weight, stride: stride) {
+      let byWeight = matrixWeightGradient(
+        shape, gradient: source, source: gradient, weightShape: weight.shape)
+      let bySource = makeActivation(source.shape, source.precision)
+      runMatrix(shape, source: gradient, weight: weight, isAdjoint: false, into: bySource)
+      return (bySource, byWeight, byBias)
+    }
     if var own = ownUpsampling(source, weight: weight, stride: stride) {
       let byWeight = Tensor(uninitialized: weight.shape, pool: pool)
       let scratch = Tensor(uninitialized: [nnk_upsampling_scratch(&own)], pool: pool)

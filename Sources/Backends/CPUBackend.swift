@@ -42,6 +42,7 @@ package final class CPUBackend: Backend {
     if nnk_cpu_has_avx2() != 0 { features.append("AVX2") }
     if nnk_cpu_has_avx512() != 0 { features.append("AVX-512") }
     if nnk_cpu_has_avx512_bf16() != 0 { features.append("AVX-512 bf16") }
+    if nnk_cpu_has_amx() != 0 { features.append("AMX bf16") }
     return features
   }
 

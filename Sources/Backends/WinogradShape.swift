@@ -6,11 +6,13 @@ package import Tensors
 
 /// How a backend computes convolutions.
 package enum ConvolutionForm: Sendable {
-  /// By Winograd's minimal filtering where that pays.
+  /// On the processor's matrix unit if it has one for the precision, else by Winograd's minimal filtering where that pays.
   case automatic
-  /// By their definition.
+  /// By their definition, without either.
   case direct
-  /// By Winograd's minimal filtering wherever the shape allows it; for tests.
+  /// By the matrix unit's kernels, but without the unit; for tests.
+  case portableMatrix
+  /// By Winograd's minimal filtering wherever the shape allows it, without a matrix unit; for tests.
   case winograd
 }
 
@@ -46,7 +48,8 @@ package struct WinogradShape: Hashable, Sendable {
     form: ConvolutionForm = .automatic
   ) {
     let kernel = geometry.kernel
-    guard form != .direct, kernel.suffix(2) == [3, 3], geometry.stride.allSatisfy({ $0 == 1 }),
+    guard form == .automatic || form == .winograd, kernel.suffix(2) == [3, 3],
+      geometry.stride.allSatisfy({ $0 == 1 }),
       kernel.count == 2 || kernel[0] == 1 || kernel[0] == 3
     else { return nil }
     batchCount = sourceShape[0]

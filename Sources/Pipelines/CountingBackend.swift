@@ -48,14 +48,12 @@ final class CountingBackend: Backend {
     _ geometry: ConvolutionGeometry
   ) {
     if source.layout != .plain,
-      let shape = WinogradShape(
-        sourceShape: source.shape, outputChannelCount: weight.shape[0], geometry: geometry)
+      let byteCount = CPUBackend.ownWeightByteCount(
+        precision, sourceShape: source.shape, outputChannelCount: weight.shape[0], geometry: geometry)
     {
-      let slot = AnyHashable([AnyHashable("winograd"), AnyHashable(precision)])
+      let slot = AnyHashable([AnyHashable("own"), AnyHashable(precision)])
       if weight.storage.derivedForms[slot] == nil {
-        weight.storage.derivedForms[slot] = (
-          0, weightPool.allocate(byteCount: shape.weightByteCount(precision))
-        )
+        weight.storage.derivedForms[slot] = (0, weightPool.allocate(byteCount: byteCount))
       }
       return
     }

@@ -31,39 +31,8 @@ struct WinogradTests {
     ConvolutionCase(source: [1, 16, 21, 6, 6], outputs: 16, kernel: [3, 3, 3], stride: [1, 1, 1]),
   ]
 
-  private struct Agreement {
-    var result, sourceGradient, weightGradient: Double
-  }
-
-  /// Relative errors of the three directions, from numbers that `precision` holds exactly.
-  private func agreement(_ c: ConvolutionCase, _ precision: Precision) throws -> Agreement {
-    let geometry = ConvolutionGeometry(kernel: c.kernel, stride: c.stride)
-    func numbers(_ shape: [Int], seed: Int) -> Tensor {
-      let exact = backend.converted(
-        backend.converted(Tensor(randomArray(shape, seed: seed), pool: backend.pool), to: precision),
-        to: .float32)
-      return exact
-    }
-    func activation(_ tensor: Tensor) -> Tensor { backend.activation(tensor, precision: precision) }
-    let source = numbers(c.source, seed: 1)
-    let weight = Tensor(randomArray([c.outputs, c.source[1]] + c.kernel, seed: 2), pool: backend.pool)
-    let bias = Tensor(randomArray([c.outputs], seed: 3), pool: backend.pool)
-    let naive = NaiveGeometry(geometry)
-    let (wide, kernel) = (NaiveArray(source.hostArray), NaiveArray(weight.hostArray))
-    let oracle = naiveConvolution(wide, kernel, bias: bias.hostArray.elements.map(Double.init), naive)
-    let result = try backend.convolve(activation(source), weight: weight, bias: bias, geometry: geometry)
-    let gradient = numbers(result.shape, seed: 4)
-    let expected = naiveConvolutionGradients(
-      NaiveArray(gradient.hostArray), source: wide, weight: kernel, naive)
-    let bySource = try backend.convolutionSourceGradient(
-      activation(gradient), weight: weight, sourceShape: c.source, geometry: geometry)
-    let byWeight = try backend.convolutionWeightGradient(
-      activation(gradient), source: activation(source), weightShape: weight.shape, geometry: geometry,
-      wantsBias: false)
-    return Agreement(
-      result: relativeError(backend.plain(result).hostArray, oracle),
-      sourceGradient: relativeError(backend.plain(bySource).hostArray, expected.source),
-      weightGradient: relativeError(byWeight.weight.hostArray, expected.weight))
+  private func agreement(_ c: ConvolutionCase, _ precision: Precision) throws -> ConvolutionAgreement {
+    try ConvolutionAgreement(c, precision, on: backend)
   }
 
   @Test("In float32, all three directions agree with the definition", arguments: convolutions)

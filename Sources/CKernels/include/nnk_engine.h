@@ -15,6 +15,8 @@ void nnk_parallel(ptrdiff_t count, void (*body)(ptrdiff_t index, void *context),
 int nnk_cpu_has_avx512(void);
 int nnk_cpu_has_avx2(void);
 int nnk_cpu_has_avx512_bf16(void);
+// A matrix unit for bfloat16, with leave from the system to use it.
+int nnk_cpu_has_amx(void);
 
 // Instance norm with affine parameters, then leaky ReLU (slope 1 leaves the norm alone).
 // mean, rstd: [N][C padded]; gamma, beta: [C padded], zero in the padding.
@@ -243,3 +245,25 @@ void nnk_winograd_run(const nnk_winograd *g, const void *source, const void *pac
 ptrdiff_t nnk_winograd_gradient_scratch(const nnk_winograd *g);
 void nnk_winograd_weight_gradient(const nnk_winograd *g, const void *source, const void *gradient, float *scratch,
                                   float *weight);
+
+// A convolution in bfloat16 on the processor's matrix unit, between activations in blocks of 16 channels. Extents, taps
+// and strides along z, y, x; weights are float32 [O][C][z][y][x], sums are float32.
+typedef struct {
+  ptrdiff_t batch, input_channels, output_channels;
+  ptrdiff_t source[3], result[3], kernel[3], stride[3], padding[3];
+  int is_portable;  // the same sums without the unit, slow, for tests
+} nnk_matrix_convolution;
+// Whether this processor can do it and the shape is one: at most eight taps an axis and no more stride than taps.
+int nnk_matrix_supports(const nnk_matrix_convolution *g);
+// The weights as the products take them, for the way forward or back to the source.
+ptrdiff_t nnk_matrix_weight_bytes(const nnk_matrix_convolution *g);
+void nnk_matrix_pack(const nnk_matrix_convolution *g, const float *weight, int is_adjoint, void *packed);
+// bias: of the channels that result, padded to blocks, or NULL. The adjoint is the gradient by the source, and a transposed
+// convolution.
+void nnk_matrix_forward(const nnk_matrix_convolution *g, const void *source, const void *packed, const float *bias, void *result);
+void nnk_matrix_adjoint(const nnk_matrix_convolution *g, const void *gradient, const void *packed, const float *bias,
+                        void *source);
+// Floats of scratch space, then the plain weight gradient [O][C][z][y][x].
+ptrdiff_t nnk_matrix_gradient_scratch(const nnk_matrix_convolution *g);
+void nnk_matrix_weight_gradient(const nnk_matrix_convolution *g, const void *source, const void *gradient, float *scratch,
+                                float *weight);
