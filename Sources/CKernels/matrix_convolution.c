@@ -182,12 +182,18 @@ static void pack_plane(const nnk_plan *p, const nnk_patch *patch, ptrdiff_t z, c
     }
 }
 
+NNK_INLINE const float *point_of(const float *out, ptrdiff_t i) { return out + i / HALF * 2 * HALF * HALF + i % HALF * HALF; }
+
 // Neighbouring points of one block of channels.
 AVX512_BF16 static void store_points(const float *from, ptrdiff_t first, ptrdiff_t count, __m512 bias, uint16_t *to, ptrdiff_t step) {
-  for (ptrdiff_t i = first; i < first + count; ++i, to += step * LANES) {
-    const float *row = from + i / HALF * 2 * HALF * HALF + i % HALF * HALF;
-    NNK_STORE_BFLOAT16(to, _mm512_add_ps(_mm512_load_ps(row), bias));
-  }
+  ptrdiff_t i = first, end = first + count;
+  if (step == 1)
+    for (; i + 2 <= end; i += 2, to += 2 * LANES) {
+      __m512 a = _mm512_add_ps(_mm512_load_ps(point_of(from, i)), bias);
+      __m512 b = _mm512_add_ps(_mm512_load_ps(point_of(from, i + 1)), bias);
+      _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh(b, a));
+    }
+  for (; i < end; ++i, to += step * LANES) NNK_STORE_BFLOAT16(to, _mm512_add_ps(_mm512_load_ps(point_of(from, i)), bias));
 }
 
 // The products of SIDE positions from `first`, wherever they are points, to where phase[] of them lies.
@@ -223,7 +229,7 @@ static void run_plane(const nnk_plan *p, const nnk_patch *patch, const char *rin
     for (phase[1] = 0; phase[1] < a[1].phases; ++phase[1])
       for (phase[2] = 0; phase[2] < a[2].phases; ++phase[2]) {
         ptrdiff_t steps = phase_steps(a, phase, p->panels), z = point * a[0].phases + phase[0], count = 0, skipped = 0;
-        for (ptrdiff_t k = 0; k < a[0].taps[phase[0]] && z < a[0].result; ++k) {
+        for (ptrdiff_t k = 0; k < a[0].taps[phase[0]]; ++k) {
           ptrdiff_t from = point * a[0].step + a[0].low + a[0].offset[phase[0]][k];
           // Planes outside are the first or the last taps.
           if (from < 0 || from >= a[0].source) {
@@ -238,11 +244,14 @@ static void run_plane(const nnk_plan *p, const nnk_patch *patch, const char *rin
             }
         }
         const char *w = weight + (span * steps + skipped * (steps / a[0].taps[phase[0]])) * 2 * MATRIX_BYTES;
-        for (ptrdiff_t first = 0; first < patch->count && z < a[0].result; first += SIDE) {
-          nnk_matrix_rows(p->is_portable, rows, first * PANEL_BYTES, count, w, out);
-          store_products(p, patch, out, first, span, z, phase);
-        }
         weight += p->spans * steps * 2 * MATRIX_BYTES;
+        if (z >= a[0].result) continue;
+        // Products are read a round after they were written, when they have left the store buffer.
+        for (ptrdiff_t first = 0; first < patch->count + SIDE; first += SIDE) {
+          ptrdiff_t turn = first / SIDE % 2 * SIDE * SIDE;
+          if (first < patch->count) nnk_matrix_rows(p->is_portable, rows, first * PANEL_BYTES, count, w, out + turn);
+          if (first > 0) store_products(p, patch, out + SIDE * SIDE - turn, first - SIDE, span, z, phase);
+        }
       }
 }
 
@@ -253,7 +262,7 @@ static void run_unit(ptrdiff_t index, void *context) {
   ptrdiff_t set = index / p->parts / p->bands / p->chunks * p->samples, top = band * p->band;
   nnk_patch patch = nnk_make_patch(a, set, nnk_least(p->samples, p->batch - set), top, nnk_least(p->band, a[1].points - top));
   ptrdiff_t plane = plane_bytes(p, &patch), steps = a[0].reach * a[1].reach * a[2].reach * p->panels;
-  size_t out_bytes = SIDE * SIDE * sizeof(float), row_bytes = (size_t)nnk_ceil(steps * (ptrdiff_t)sizeof(char *), 64) * 64;
+  size_t out_bytes = 2 * SIDE * SIDE * sizeof(float), row_bytes = (size_t)nnk_ceil(steps * (ptrdiff_t)sizeof(char *), 64) * 64;
   char *scratch = aligned_alloc(64, out_bytes + row_bytes + (size_t)(p->ring * plane));
   if (!scratch) abort();
   float *out = (float *)scratch;

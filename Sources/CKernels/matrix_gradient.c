@@ -1,13 +1,14 @@
 // The weight gradient of a convolution on the processor's matrix unit: for every tap the product of the gradient with the
 // source that lies a constant way off, summed over positions.
 //
-// A split of the positions walks over planes of z with a ring of planes of the source, channels by positions, beside the
-// gradient's, pairs of positions by channels; a part has some of the output channels. Sums:
-// [output span][input span][tap][half of the inputs][half of the outputs][16 inputs][16 outputs].
+// A split of the positions walks over planes of z with a ring of planes of the source, pairs of positions by channels, beside
+// the gradient's, channels by positions; a part has some of the output channels. The source lies there twice, paired from
+// its first and from its second position, so that every way is a whole number of pairs. Sums:
+// [output span][input span][tap][half of the outputs][half of the inputs][16 outputs][16 inputs].
 #include <stdlib.h>
 #include "matrix_internal.h"
 
-enum { ROOM_BYTES = 5 << 18, LEAST_POSITIONS = 512, STRETCH = 16, SHARED_BYTES = 1 << 20, PAIR_BYTES = SIDE * LANES * 2 };
+enum { ROOM_BYTES = 5 << 18, LEAST_POSITIONS = 512, SHARED_BYTES = 1 << 20 };
 
 typedef struct {
   const nnk_matrix_convolution *g;
@@ -18,12 +19,14 @@ typedef struct {
   ptrdiff_t samples, sets, band, bands, splits, part, parts;
 } nnk_plan;
 
-// Bytes from a channel to the next, an odd number of lines so that they spread over the cache.
-NNK_INLINE ptrdiff_t channel_bytes(const nnk_patch *patch) { return (patch->parity * 2 / 64 | 1) * 64; }
+// Bytes from a channel of the gradient to the next, an odd number of lines so that they spread over the cache.
+NNK_INLINE ptrdiff_t channel_bytes(const nnk_patch *patch) { return (nnk_ceil(patch->count, SIDE) | 1) * 64; }
+NNK_INLINE ptrdiff_t gradient_block_bytes(const nnk_patch *patch) { return LANES * channel_bytes(patch); }
+// Of the source, one of the two ways to pair the positions of a parity, and all of a block.
+NNK_INLINE ptrdiff_t pairing_bytes(const nnk_patch *patch) { return patch->parity * LANES * 2; }
 NNK_INLINE ptrdiff_t source_block_bytes(const nnk_plan *p, const nnk_patch *patch) {
-  return p->axes[1].step * p->axes[2].step * LANES * channel_bytes(patch);
+  return p->axes[1].step * p->axes[2].step * 2 * pairing_bytes(patch);
 }
-NNK_INLINE ptrdiff_t gradient_block_bytes(const nnk_patch *patch) { return nnk_ceil(patch->count, SIDE) * PAIR_BYTES; }
 
 // MARK: - Layouts
 
@@ -31,7 +34,7 @@ NNK_INLINE ptrdiff_t gradient_block_bytes(const nnk_patch *patch) { return nnk_c
 AVX512 NNK_INLINE __m512i paired_positions(const char *at) {
   const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
                                          5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  return _mm512_permutexvar_epi16(order, _mm512_load_si512(at));
+  return _mm512_permutexvar_epi16(order, _mm512_loadu_si512(at));
 }
 
 // 32 positions of 16 channels to 16 channels of 32 positions.
@@ -70,12 +73,17 @@ static void copy_row(const char *row, ptrdiff_t extent, ptrdiff_t first, ptrdiff
   if (end < count) memset(to + end * bytes, 0, (size_t)((count - end) * bytes));
 }
 
-// A plane of the source: [block][parity][channel][position]. `row` has room for a parity of positions.
+AVX512 static void pair_rows(const char *rows, ptrdiff_t count, char *to) {
+  for (ptrdiff_t i = 0; i < count; i += 2) _mm512_store_si512(to + i * LANES * 2, paired_positions(rows + i * LANES * 2));
+}
+
+// A plane of the source: [block][parity][from the first or second][pair of positions][channel][2]. `rows` has room for a
+// parity of positions and one more.
 static void pack_source(const nnk_plan *p, const nnk_patch *patch, ptrdiff_t z, char *rows, char *to) {
   const nnk_axis *y = p->axes + 1, *x = p->axes + 2;
-  ptrdiff_t row = x->source * LANES * 2, block = p->axes[0].source * y->source * row, channel = channel_bytes(patch);
+  ptrdiff_t row = x->source * LANES * 2, block = p->axes[0].source * y->source * row, bytes = pairing_bytes(patch);
   for (ptrdiff_t b = 0; b < p->input_blocks; ++b)
-    for (ptrdiff_t parity = 0; parity < y->step * x->step; ++parity, to += LANES * channel) {
+    for (ptrdiff_t parity = 0; parity < y->step * x->step; ++parity, to += 2 * bytes) {
       char *at = rows;
       for (ptrdiff_t n = patch->first_sample; n < patch->first_sample + patch->samples; ++n) {
         const char *plane = p->source + (n * p->input_blocks + b) * block + z * y->source * row;
@@ -85,29 +93,26 @@ static void pack_source(const nnk_plan *p, const nnk_patch *patch, ptrdiff_t z, 
           else copy_row(plane + r * row, x->source, parity % x->step + x->low, x->step, patch->width, at);
         }
       }
-      memset(at, 0, (size_t)(rows + patch->parity * LANES * 2 - at));
-      for (ptrdiff_t i = 0; i < patch->parity; i += SIDE) transpose(rows + i * LANES * 2, to + i * 2, channel);
+      memset(at, 0, (size_t)(rows + (patch->parity + 1) * LANES * 2 - at));
+      pair_rows(rows, patch->parity, to);
+      pair_rows(rows + LANES * 2, patch->parity, to + bytes);
     }
 }
 
-AVX512 static void pair_rows(const char *rows, ptrdiff_t count, char *to) {
-  for (ptrdiff_t i = 0; i < count; i += 2) _mm512_store_si512(to + i * LANES * 2, paired_positions(rows + i * LANES * 2));
-}
-
-// A plane of the gradient's blocks that a part takes: [block][pair of positions][channel][2], zero between the points.
+// A plane of the gradient's blocks that a part takes: [block][channel][position], zero between the points.
 static void pack_gradient(const nnk_plan *p, const nnk_patch *patch, ptrdiff_t z, ptrdiff_t first, ptrdiff_t blocks, char *rows,
                           char *to) {
   const nnk_axis *y = p->axes + 1, *x = p->axes + 2;
   ptrdiff_t row = x->result * LANES * 2, block = p->axes[0].result * y->result * row, line = patch->width * LANES * 2;
-  ptrdiff_t bytes = gradient_block_bytes(patch);
-  for (ptrdiff_t b = first; b < first + blocks; ++b, to += bytes) {
-    memset(rows, 0, (size_t)bytes);
+  ptrdiff_t positions = nnk_ceil(patch->count, SIDE) * SIDE, channel = channel_bytes(patch);
+  for (ptrdiff_t b = first; b < first + blocks; ++b, to += gradient_block_bytes(patch)) {
+    memset(rows, 0, (size_t)(positions * LANES * 2));
     for (ptrdiff_t n = 0; n < patch->samples; ++n) {
       const char *plane = p->gradient + ((patch->first_sample + n) * p->output_blocks + b) * block + z * y->result * row;
       for (ptrdiff_t i = 0; i < patch->rows; ++i)
         memcpy(rows + (n * patch->height + i) * line, plane + (patch->first_row + i) * row, (size_t)row);
     }
-    pair_rows(rows, bytes / (LANES * 2), to);
+    for (ptrdiff_t i = 0; i < positions; i += SIDE) transpose(rows + i * LANES * 2, to + i * 2, channel);
   }
 }
 
@@ -117,28 +122,27 @@ static void pack_gradient(const nnk_plan *p, const nnk_patch *patch, ptrdiff_t z
 static void add_plane(const nnk_plan *p, const nnk_patch *patch, ptrdiff_t z, const char *ring, const char *gradient, ptrdiff_t first,
                       ptrdiff_t spans, float *sums) {
   const nnk_axis *a = p->axes;
-  ptrdiff_t source_block = source_block_bytes(p, patch), gradient_block = gradient_block_bytes(patch), channel = channel_bytes(patch);
-  ptrdiff_t steps = nnk_ceil(patch->count, SIDE);
+  ptrdiff_t source_block = source_block_bytes(p, patch), gradient_block = gradient_block_bytes(patch);
+  ptrdiff_t channel = channel_bytes(patch), pairing = pairing_bytes(patch), steps = nnk_ceil(patch->count, SIDE);
   for (ptrdiff_t o = 0; o < spans; ++o)
-    for (ptrdiff_t i = 0; i < p->input_spans; ++i)
-      for (ptrdiff_t step = 0; step < steps; step += STRETCH) {
-        // A span with one block only has it twice; the second sums are not used.
-        ptrdiff_t other = 2 * i + 1 < p->input_blocks ? source_block : 0;
-        ptrdiff_t block = 2 * (first + o) + 1 < p->output_blocks ? gradient_block : 0;
-        const char *d = gradient + 2 * o * gradient_block + step * PAIR_BYTES;
-        float *to = sums + ((first + o) * p->input_spans + i) * p->taps * SIDE * SIDE;
-        for (ptrdiff_t k = 0; k < a[0].reach; ++k) {
-          ptrdiff_t from = z * a[0].step + a[0].low + k;
-          if (from < 0 || from >= a[0].source) continue;
-          const char *x = ring + (from % a[0].reach * p->input_blocks + 2 * i) * source_block + step * SIDE * 2;
-          for (ptrdiff_t tap = 0; tap < a[1].reach * a[2].reach; ++tap) {
-            ptrdiff_t way = nnk_patch_offset(a, patch, tap / a[2].reach, tap % a[2].reach), parity = way / patch->parity;
-            const char *at = x + parity * LANES * channel + way % patch->parity * 2;
-            nnk_matrix_sums(p->g->is_portable, at, channel, other, d, block, nnk_least(STRETCH, steps - step),
-                            to + (k * a[1].reach * a[2].reach + tap) * SIDE * SIDE);
-          }
+    for (ptrdiff_t i = 0; i < p->input_spans; ++i) {
+      // A span with one block only has it twice; the second sums are not used.
+      ptrdiff_t other = 2 * (first + o) + 1 < p->output_blocks ? gradient_block : 0;
+      ptrdiff_t block = 2 * i + 1 < p->input_blocks ? source_block : 0;
+      float *to = sums + ((first + o) * p->input_spans + i) * p->taps * SIDE * SIDE;
+      for (ptrdiff_t k = 0; k < a[0].reach; ++k) {
+        ptrdiff_t from = z * a[0].step + a[0].low + k;
+        if (from < 0 || from >= a[0].source) continue;
+        const char *x = ring + (from % a[0].reach * p->input_blocks + 2 * i) * source_block;
+        for (ptrdiff_t tap = 0; tap < a[1].reach * a[2].reach; ++tap) {
+          ptrdiff_t way = nnk_patch_offset(a, patch, tap / a[2].reach, tap % a[2].reach);
+          ptrdiff_t parity = way / patch->parity, within = way % patch->parity;
+          const char *pairs = x + (2 * parity + within % 2) * pairing + within / 2 * 64;
+          nnk_matrix_sums(p->g->is_portable, gradient + 2 * o * gradient_block, channel, other, pairs, block, steps,
+                          to + (k * a[1].reach * a[2].reach + tap) * SIDE * SIDE);
         }
       }
+    }
 }
 
 static void run_share(ptrdiff_t index, void *context) {
@@ -179,7 +183,7 @@ static void run_share(ptrdiff_t index, void *context) {
 
 typedef struct {
   const nnk_plan *p;
-  float *weight, *taps;
+  float *weight;
 } nnk_gather;
 
 // The weights of one span of output channels with one of inputs.
@@ -188,17 +192,17 @@ AVX512 static void gather_spans(ptrdiff_t index, void *context) {
   const nnk_plan *p = j->p;
   ptrdiff_t output = index / p->input_spans * SIDE, input = index % p->input_spans * SIDE;
   const float *sums = p->sums + index * p->taps * SIDE * SIDE;
-  for (ptrdiff_t i = 0; i < SIDE && input + i < p->g->input_channels; ++i)
+  for (ptrdiff_t o = 0; o < SIDE && output + o < p->g->output_channels; ++o)
     for (ptrdiff_t v = 0; v < SIDE / LANES; ++v) {
-      ptrdiff_t outputs = nnk_least(LANES, p->g->output_channels - output - v * LANES);
+      ptrdiff_t first = input + v * LANES, inputs = nnk_least(LANES, p->g->input_channels - first);
+      float *to = j->weight + ((output + o) * p->g->input_channels + first) * p->taps;
       for (ptrdiff_t k = 0; k < p->taps; ++k) {
-        const float *from = sums + (k * 4 + i / HALF * 2 + v) * HALF * HALF + i % HALF * HALF;
+        const float *from = sums + (k * 4 + o / HALF * 2 + v) * HALF * HALF + o % HALF * HALF;
         __m512 sum = _mm512_loadu_ps(from);
         for (ptrdiff_t s = 1; s < p->splits; ++s) sum = _mm512_add_ps(sum, _mm512_loadu_ps(from + s * p->sum_floats));
         float lanes[LANES];
         _mm512_storeu_ps(lanes, sum);
-        for (ptrdiff_t o = 0; o < outputs; ++o)
-          j->weight[((output + v * LANES + o) * p->g->input_channels + input + i) * p->taps + k] = lanes[o];
+        for (ptrdiff_t i = 0; i < inputs; ++i) to[i * p->taps + k] = lanes[i];
       }
     }
 }

@@ -12,9 +12,9 @@ void nnk_matrix_end(int is_portable);
 // out = sum over `count` steps of rows and weights. Rows: SIDE of 64 bytes at rows[i] + offset; weights: two matrices of
 // pairs a step. out: [half of the rows][half of the weights][16][16].
 void nnk_matrix_rows(int is_portable, const char *const *rows, ptrdiff_t offset, ptrdiff_t count, const char *weight, float *out);
-// sums += x . d over `count` steps of SIDE positions. x: rows of channels `stride` bytes apart, the second half `other`
-// bytes behind the first; d: a matrix of pairs of positions a step, for two blocks of channels `block` bytes apart.
-void nnk_matrix_sums(int is_portable, const char *x, ptrdiff_t stride, ptrdiff_t other, const char *d, ptrdiff_t block,
+// sums += d . x over `count` steps of SIDE positions. d: rows of channels `stride` bytes apart, the second half `other`
+// bytes behind the first; x: a matrix of pairs of positions a step, for two blocks of channels `block` bytes apart.
+void nnk_matrix_sums(int is_portable, const char *d, ptrdiff_t stride, ptrdiff_t other, const char *x, ptrdiff_t block,
                      ptrdiff_t count, float *sums);
 
 // How one axis of a result is made from a source: point i of phase p adds up, for each of its taps t, the weight of tap[p][t]

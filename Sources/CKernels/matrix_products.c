@@ -55,19 +55,19 @@ AMX static void rows_amx(const char *const *rows, ptrdiff_t offset, ptrdiff_t co
   STORE_RESULT(out);
 }
 
-AMX static void sums_amx(const char *x, ptrdiff_t stride, ptrdiff_t other, const char *d, ptrdiff_t block, ptrdiff_t count,
+AMX static void sums_amx(const char *d, ptrdiff_t stride, ptrdiff_t other, const char *x, ptrdiff_t block, ptrdiff_t count,
                          float *sums) {
   _tile_loadd(0, sums, 64), _tile_loadd(1, sums + 256, 64), _tile_loadd(2, sums + 512, 64), _tile_loadd(3, sums + 768, 64);
-  for (ptrdiff_t i = 0; i < count; ++i, x += 64, d += MATRIX_BYTES) STEP(x, x + other, stride, d, d + block);
+  for (ptrdiff_t i = 0; i < count; ++i, d += 64, x += MATRIX_BYTES) STEP(d, d + other, stride, x, x + block);
   STORE_RESULT(sums);
 }
 
-// out += x . d of one matrix each: 16 rows of 32 numbers, and 16 pairs of rows of 16.
-static void add_product(const char *x, ptrdiff_t stride, const char *d, float *out) {
+// out += a . b of one matrix each: 16 rows of 32 numbers, and 16 pairs of rows of 16.
+static void add_product(const char *a, ptrdiff_t stride, const char *b, float *out) {
   for (int r = 0; r < HALF; ++r)
     for (int k = 0; k < SIDE; ++k)
       for (int c = 0; c < HALF; ++c)
-        out[r * HALF + c] += nnk_load(x + r * stride, k, NNK_BFLOAT16) * nnk_load(d, (k / 2 * HALF + c) * 2 + k % 2, NNK_BFLOAT16);
+        out[r * HALF + c] += nnk_load(a + r * stride, k, NNK_BFLOAT16) * nnk_load(b, (k / 2 * HALF + c) * 2 + k % 2, NNK_BFLOAT16);
 }
 
 void nnk_matrix_rows(int is_portable, const char *const *rows, ptrdiff_t offset, ptrdiff_t count, const char *weight, float *out) {
@@ -78,9 +78,9 @@ void nnk_matrix_rows(int is_portable, const char *const *rows, ptrdiff_t offset,
       add_product(rows[i] + offset + m / 2 * MATRIX_BYTES, 64, weight + m % 2 * MATRIX_BYTES, out + m * HALF * HALF);
 }
 
-void nnk_matrix_sums(int is_portable, const char *x, ptrdiff_t stride, ptrdiff_t other, const char *d, ptrdiff_t block,
+void nnk_matrix_sums(int is_portable, const char *d, ptrdiff_t stride, ptrdiff_t other, const char *x, ptrdiff_t block,
                      ptrdiff_t count, float *sums) {
-  if (!is_portable) return sums_amx(x, stride, other, d, block, count, sums);
-  for (ptrdiff_t i = 0; i < count; ++i, x += 64, d += MATRIX_BYTES)
-    for (int m = 0; m < 4; ++m) add_product(x + m / 2 * other, stride, d + m % 2 * block, sums + m * HALF * HALF);
+  if (!is_portable) return sums_amx(d, stride, other, x, block, count, sums);
+  for (ptrdiff_t i = 0; i < count; ++i, d += 64, x += MATRIX_BYTES)
+    for (int m = 0; m < 4; ++m) add_product(d + m / 2 * other, stride, x + m % 2 * block, sums + m * HALF * HALF);
 }
