@@ -142,20 +142,24 @@ function lunette.optimizer.adan(arguments) end
 ---@param format? "markdown"|"stubs" a Markdown page, or LuaCATS stubs for editors
 function lunette.reference(format) end
 
----Convolution, instance norm and leaky ReLU, nnU-Net's building block.
----@param arguments { channels: integer, kernel?: integer|(integer)[], stride?: integer|(integer)[], bias?: boolean, epsilon?: number, slope?: number, zero?: boolean }
+---Convolution, norm and leaky ReLU, nnU-Net's building block.
+---@param arguments { channels: integer, kernel?: integer|(integer)[], stride?: integer|(integer)[], bias?: boolean, norm?: "instance"|"batch"|"none", epsilon?: number, dropout?: number, slope?: number, zero?: boolean }
 function lunette.layer.block(arguments) end
 
 ---A convolution that keeps the extents at stride 1.
 ---@param arguments { channels: integer, kernel?: integer|(integer)[], stride?: integer|(integer)[], bias?: boolean }
 function lunette.layer.conv(arguments) end
 
----Instance norm with a factor and a number to add per channel.
----@param arguments { epsilon?: number }
+---A norm with a factor and a number to add per channel.
+---@param arguments { kind?: "instance"|"batch"|"none", epsilon?: number }
 function lunette.layer.norm(arguments) end
 
+---Drops units by chance while training, and scales up what is kept.
+---@param arguments { probability?: number, unit?: "numbers"|"channels"|"samples" }
+function lunette.layer.dropout(arguments) end
+
 ---A function of every number; softmax goes over the channels.
----@param arguments { kind?: "leaky_relu"|"relu"|"sigmoid"|"tanh"|"softplus"|"softmax", slope?: number }
+---@param arguments { kind?: "leaky_relu"|"relu"|"sigmoid"|"tanh"|"softplus"|"softmax"|"relu6"|"elu"|"celu"|"selu"|"gelu"|"silu"|"mish"|"hardswish", slope?: number }
 function lunette.layer.activation(arguments) end
 
 ---A transposed convolution whose kernel is its stride.

@@ -121,13 +121,14 @@ private struct LayerBuilder {
   mutating func build(_ spec: LayerSpec, _ name: String, _ input: LayerShape) throws(Diagnostic) -> Result {
     switch spec {
     case .block, .convolution, .upsampling, .head: return try convolutional(spec, name, input)
-    case .norm(let epsilon):
-      let scale = factory.constant("\(name).weight", count: input.channels, value: 1)
-      let shift = factory.constant("\(name).bias", count: input.channels, value: 0)
-      let settings = NormalizationSettings(epsilon: Float(epsilon), negativeSlope: 1)
-      return (
-        { try $1.tape.normalize(blocked($0, $1), scale: scale, shift: shift, settings: settings) }, input
-      )
+    case .norm(let kind, let epsilon):
+      guard let spec = normalization(kind, epsilon) else { return ({ x, _ in x }, input) }
+      let norm = NormalizationLayer(
+        (name, nil), channelCount: input.channels, spec: spec, factory: &factory)
+      return ({ try norm.forward(blocked($0, $1), on: $1.tape) }, input)
+    case .dropout(let unit, let probability):
+      let settings = dropout(unit, probability)
+      return ({ $1.tape.dropout(blocked($0, $1), settings) }, input)
     case .activation(let kind, let slope): return (activation(kind, Float(slope)), input)
     case .pooling(let kernel):
       let kernel = try extents(kernel, name)
@@ -171,13 +172,16 @@ private struct LayerBuilder {
     _ spec: LayerSpec, _ name: String, _ input: LayerShape
   ) throws(Diagnostic) -> Result {
     switch spec {
-    case .block(let channels, let kernel, let stride, let bias, let epsilon, let slope, let zero):
+    case .block(
+      let channels, let kernel, let stride, let bias, let norm, let epsilon, let slope, let probability,
+      let zero):
       let geometry = ConvolutionGeometry(kernel: try extents(kernel, name), stride: try extents(stride, name))
       let block = ConvolutionBlock(
         name, inputChannelCount: input.channels, outputChannelCount: channels, geometry: geometry,
         spec: BlockSpec(
-          hasBias: bias, norm: NormalizationSpec(kind: .instance, epsilon: epsilon),
-          activation: .function(.leakyReLU(slope: Float(slope)))), startsAtZero: zero, factory: &factory)
+          hasBias: bias, dropout: probability > 0 ? dropout(.channels, probability) : nil,
+          norm: normalization(norm, epsilon), activation: .function(.leakyReLU(slope: Float(slope)))),
+        startsAtZero: zero, factory: &factory)
       return ({ try block.forward($0, on: $1.tape) }, coarser(input, channels, geometry.stride))
     case .convolution(let channels, let kernel, let stride, let bias):
       let geometry = ConvolutionGeometry(kernel: try extents(kernel, name), stride: try extents(stride, name))
@@ -282,20 +286,45 @@ private struct LayerBuilder {
     )
   }
 
+  private func normalization(_ kind: LayerNorm, _ epsilon: Double) -> NormalizationSpec? {
+    switch kind {
+    case .instance: NormalizationSpec(kind: .instance, epsilon: epsilon)
+    case .batch: NormalizationSpec(kind: .batch, epsilon: epsilon, tracksStatistics: true)
+    case .absent: nil
+    }
+  }
+
+  private func dropout(_ unit: LayerDropoutUnit, _ probability: Double) -> DropoutSettings {
+    let units: [LayerDropoutUnit: DropoutSettings.Unit] = [
+      .numbers: .element, .channels: .channel, .samples: .sample,
+    ]
+    return DropoutSettings(units[unit] ?? .element, probability: probability)
+  }
+
   private func activation(_ kind: LayerActivation, _ slope: Float) -> BuiltLayer {
-    { x, pass in
-      let tape = pass.tape
-      let plain = tape.plain(x)
-      let y =
-        switch kind {
-        case .leakyReLU: tape.map(plain, .leakyReLU(slope: slope))
-        case .relu: tape.map(plain, .leakyReLU(slope: 0))
-        case .sigmoid: tape.map(plain, .sigmoid)
-        case .tanh: tape.map(plain, .hyperbolicTangent)
-        case .softplus: tape.map(plain, .softplus)
-        case .softmax: tape.softmax(plain, axis: 1)
-        }
-      return tape.activation(y, precision: x.value.precision)
+    func function(_ function: ActivationFunction) -> BuiltLayer {
+      { $1.tape.activate(blocked($0, $1), function) }
+    }
+    func plain(_ function: @escaping (Tape, Variable) -> Variable) -> BuiltLayer {
+      { x, pass in
+        pass.tape.activation(function(pass.tape, pass.tape.plain(x)), precision: x.value.precision)
+      }
+    }
+    return switch kind {
+    case .leakyReLU: function(.leakyReLU(slope: slope))
+    case .relu: function(.leakyReLU(slope: 0))
+    case .tanh: function(.hyperbolicTangent)
+    case .relu6: function(.relu6)
+    case .elu: function(.elu(alpha: 1))
+    case .celu: function(.celu(alpha: 1))
+    case .selu: function(.selu)
+    case .gelu: function(.gelu(isApproximate: false))
+    case .silu: function(.silu)
+    case .mish: function(.mish)
+    case .hardswish: function(.hardswish)
+    case .sigmoid: plain { $0.map($1, .sigmoid) }
+    case .softplus: plain { $0.map($1, .softplus) }
+    case .softmax: plain { $0.softmax($1, axis: 1) }
     }
   }
 }

@@ -6,12 +6,15 @@ package import Reporting
 
 /// A layer, or layers put together.
 package indirect enum LayerSpec: Sendable, Equatable {
-  /// Convolution, instance norm and leaky ReLU in one; `slope` 1 leaves out the activation.
+  /// Convolution, dropout of whole channels, norm and leaky ReLU in one; `dropout` 0 and `slope` 1 leave theirs out.
   case block(
-    channels: Int, kernel: [Int], stride: [Int], bias: Bool, epsilon: Double, slope: Double, zero: Bool)
+    channels: Int, kernel: [Int], stride: [Int], bias: Bool, norm: LayerNorm, epsilon: Double, slope: Double,
+    dropout: Double, zero: Bool)
   case convolution(channels: Int, kernel: [Int], stride: [Int], bias: Bool)
-  /// Instance norm with affine parameters.
-  case norm(epsilon: Double)
+  /// A norm with affine parameters.
+  case norm(LayerNorm, epsilon: Double)
+  /// Drops whole units by chance while training, and scales up the others.
+  case dropout(LayerDropoutUnit, probability: Double)
   case activation(LayerActivation, slope: Double)
   /// Transposed convolution with kernel = stride.
   case upsampling(channels: Int, stride: [Int])
@@ -36,6 +39,21 @@ package enum LayerActivation: String, Sendable, CaseIterable {
   case leakyReLU = "leaky_relu"
   case relu, sigmoid, tanh, softplus
   case softmax
+  case relu6, elu, celu, selu, gelu, silu, mish, hardswish
+}
+
+/// The norms that layers know.
+package enum LayerNorm: String, Sendable, CaseIterable {
+  /// Over each channel of each sample.
+  case instance
+  /// Over each channel of a batch; evaluation takes running statistics.
+  case batch
+  case absent = "none"
+}
+
+/// What dropout keeps or drops as a whole.
+package enum LayerDropoutUnit: String, Sendable, CaseIterable {
+  case numbers, channels, samples
 }
 
 /// A network of layers, as an `architecture` entry of plans.
@@ -78,17 +96,23 @@ package struct LayerNetworkSpec: Sendable, Equatable {
 extension LayerSpec {
   package var json: JSON {
     switch self {
-    case .block(let channels, let kernel, let stride, let bias, let epsilon, let slope, let zero):
+    case .block(
+      let channels, let kernel, let stride, let bias, let norm, let epsilon, let slope, let dropout, let zero):
       [
         "layer": "block", "channels": .integer(channels), "kernel": JSON(kernel), "stride": JSON(stride),
-        "bias": .bool(bias), "epsilon": .number(epsilon), "slope": .number(slope), "zero": .bool(zero),
+        "bias": .bool(bias), "norm": .string(norm.rawValue), "epsilon": .number(epsilon),
+        "slope": .number(slope),
+        "dropout": .number(dropout), "zero": .bool(zero),
       ]
     case .convolution(let channels, let kernel, let stride, let bias):
       [
         "layer": "conv", "channels": .integer(channels), "kernel": JSON(kernel), "stride": JSON(stride),
         "bias": .bool(bias),
       ]
-    case .norm(let epsilon): ["layer": "norm", "epsilon": .number(epsilon)]
+    case .norm(let kind, let epsilon):
+      ["layer": "norm", "kind": .string(kind.rawValue), "epsilon": .number(epsilon)]
+    case .dropout(let unit, let probability):
+      ["layer": "dropout", "unit": .string(unit.rawValue), "probability": .number(probability)]
     case .activation(let kind, let slope):
       ["layer": "activation", "kind": .string(kind.rawValue), "slope": .number(slope)]
     case .upsampling(let channels, let stride):
@@ -114,19 +138,19 @@ extension LayerSpec {
       self = .block(
         channels: try reader.positive("channels"), kernel: try reader.extents("kernel"),
         stride: try reader.extents("stride"), bias: try reader.flag("bias"),
-        epsilon: try reader.number("epsilon"),
-        slope: try reader.number("slope"), zero: try reader.flag("zero"))
+        norm: try reader.choice("norm", default: LayerNorm.instance), epsilon: try reader.number("epsilon"),
+        slope: try reader.number("slope"), dropout: try reader.probability("dropout", default: 0),
+        zero: try reader.flag("zero"))
     case "conv":
       self = .convolution(
         channels: try reader.positive("channels"), kernel: try reader.extents("kernel"),
         stride: try reader.extents("stride"), bias: try reader.flag("bias"))
-    case "norm": self = .norm(epsilon: try reader.number("epsilon"))
-    case "activation":
-      let name = try reader.text("kind")
-      guard let activation = LayerActivation(rawValue: name) else {
-        throw reader.fail("kind", LayerActivation.allCases.map(\.rawValue).joined(separator: ", "), name)
-      }
-      self = .activation(activation, slope: try reader.number("slope"))
+    case "norm":
+      self = .norm(
+        try reader.choice("kind", default: LayerNorm.instance), epsilon: try reader.number("epsilon"))
+    case "dropout":
+      self = .dropout(try reader.choice("unit"), probability: try reader.probability("probability"))
+    case "activation": self = .activation(try reader.choice("kind"), slope: try reader.number("slope"))
     case "upsample":
       self = .upsampling(channels: try reader.positive("channels"), stride: try reader.extents("stride"))
     case "pool": self = .pooling(kernel: try reader.extents("kernel"))
@@ -162,6 +186,25 @@ private struct LayerReader {
   func number(_ key: String) throws(Diagnostic) -> Double {
     guard let number = json[key]?.double, number.isFinite else { throw fail(key, "a number", nil) }
     return number
+  }
+
+  /// One of the names that a type has; without a default it must be there.
+  func choice<Choice: RawRepresentable<String> & CaseIterable>(
+    _ key: String, default standard: Choice? = nil
+  ) throws(Diagnostic) -> Choice {
+    if let standard, json[key] == nil { return standard }
+    let name = try text(key)
+    guard let choice = Choice(rawValue: name) else {
+      throw fail(key, Choice.allCases.map(\.rawValue).joined(separator: ", "), name)
+    }
+    return choice
+  }
+
+  func probability(_ key: String, default standard: Double? = nil) throws(Diagnostic) -> Double {
+    if let standard, json[key] == nil { return standard }
+    let value = try number(key)
+    guard (0...1).contains(value) else { throw fail(key, "a number from 0 to 1", "\(value)") }
+    return value
   }
 
   func flag(_ key: String) throws(Diagnostic) -> Bool {

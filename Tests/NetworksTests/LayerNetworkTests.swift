@@ -11,7 +11,9 @@ private func block(_ name: String, _ channels: Int, stride: Int = 1) -> LayerSpe
   .named(
     name,
     .block(
-      channels: channels, kernel: [3], stride: [stride], bias: true, epsilon: 1e-5, slope: 0.01, zero: false))
+      channels: channels, kernel: [3], stride: [stride], bias: true, norm: .instance, epsilon: 1e-5,
+      slope: 0.01,
+      dropout: 0, zero: false))
 }
 
 /// The PlainConvUNet of `features` with two blocks per stage, recursion from the finest stage down.
@@ -107,7 +109,7 @@ private func unet(_ features: [Int], stage: Int = 0) -> LayerSpec {
           ]),
         ]),
       ], slope: 0.01),
-    .convolution(channels: 6, kernel: [3], stride: [1], bias: true), .norm(epsilon: 1e-5),
+    .convolution(channels: 6, kernel: [3], stride: [1], bias: true), .norm(.instance, epsilon: 1e-5),
     .activation(.softplus, slope: 0), .head,
   ])
 
@@ -149,6 +151,53 @@ private func unet(_ features: [Int], stage: Int = 0) -> LayerSpec {
       parameter.assign(original)
       let numeric = (up - down) / (2 * h)
       #expect(abs(numeric - norm) < 0.04 * norm + 2e-4, "\(parameter.name): \(numeric) against \(norm)")
+    }
+  }
+
+  @Test("Batch norm and dropout train with a batch's statistics and evaluate with those gathered")
+  func statistics() throws {
+    let spec = LayerNetworkSpec(
+      .sequence([
+        .block(
+          channels: 8, kernel: [3], stride: [1], bias: true, norm: .batch, epsilon: 1e-5, slope: 0.01,
+          dropout: 0.5, zero: false),
+        .dropout(.numbers, probability: 0.5), .activation(.gelu, slope: 0), .norm(.batch, epsilon: 1e-3),
+        .head,
+      ]), dimensionCount: 2)
+    let read = try LayerNetworkSpec(
+      JSON(parsing: spec.json.text(indent: nil), source: "text"), source: "text")
+    #expect(read == spec)
+    let network = try LayerNetwork(
+      read, inputChannelCount: 1, outputChannelCount: 2, seed: 1, backend: backend)
+    #expect(
+      network.buffers.map(\.name) == [
+        "layers.0.norm.running_mean", "layers.0.norm.running_var", "layers.0.norm.num_batches_tracked",
+        "layers.3.running_mean", "layers.3.running_var", "layers.3.num_batches_tracked",
+      ])
+    let input = values([3, 1, 8, 8], seed: 2)
+    let before = try logits(network, input)
+    #expect(try logits(network, input) == before, "an evaluation drops nothing")
+    let tape = Tape(backend: backend, isRecording: true)
+    _ = try network.forward(Tensor(input, pool: backend.pool), heads: 1, on: tape)
+    #expect(network.buffers.filter { $0.name.hasSuffix("tracked") }.allSatisfy { $0.value.floats[0] == 1 })
+    #expect(try logits(network, input) != before, "statistics have been gathered")
+  }
+
+  @Test("Layers of text from before there were norms to choose have nnU-Net's")
+  func olderText() throws {
+    let older: JSON = [
+      "layer": "block", "channels": 8, "kernel": [3], "stride": [1], "bias": true, "epsilon": 1e-5,
+      "slope": 0.01, "zero": false,
+    ]
+    #expect(
+      try LayerSpec(older, at: "text")
+        == .block(
+          channels: 8, kernel: [3], stride: [1], bias: true, norm: .instance, epsilon: 1e-5, slope: 0.01,
+          dropout: 0, zero: false))
+    #expect(try LayerSpec(["layer": "norm", "epsilon": 1e-5], at: "text") == .norm(.instance, epsilon: 1e-5))
+    #expect(throws: Diagnostic.self) { try LayerSpec(["layer": "dropout", "unit": "channels"], at: "text") }
+    #expect(throws: Diagnostic.self) {
+      try LayerSpec(["layer": "norm", "kind": "layer", "epsilon": 1e-5], at: "text")
     }
   }
 

@@ -150,8 +150,8 @@ import Training
   func networkOfLayers() throws {
     func block(_ channels: Int, stride: Int = 1) -> LayerSpec {
       .block(
-        channels: channels, kernel: [3], stride: [stride], bias: true, epsilon: 1e-5, slope: 0.01, zero: false
-      )
+        channels: channels, kernel: [3], stride: [stride], bias: true, norm: .instance, epsilon: 1e-5,
+        slope: 0.01, dropout: 0, zero: false)
     }
     // Without skip connections; a gate of one channel says where to look.
     let spec = LayerSpec.sequence([

@@ -65,6 +65,7 @@ extension Binding {
     "stride", extentType, default: 1, "by how much it becomes coarser, one number or one per axis")
   private static let biasKey = ParameterSchema(
     "bias", .boolean, default: true, "has a number to add per channel")
+  private static let normType = ParameterType.choice(LayerNorm.allCases.map(\.rawValue))
   private static let epsilonKey = ParameterSchema(
     "epsilon", .number, default: 1e-5, in: 1e-12...1, "added to the variance")
 
@@ -114,9 +115,14 @@ extension Binding {
   /// Everything under `lunette.layer`.
   static let layers: [Binding] = [
     layer(
-      "block", "Convolution, instance norm and leaky ReLU, nnU-Net's building block.",
+      "block", "Convolution, norm and leaky ReLU, nnU-Net's building block.",
       [
-        channelsKey, kernelKey, strideKey, biasKey, epsilonKey,
+        channelsKey, kernelKey, strideKey, biasKey,
+        ParameterSchema("norm", normType, default: "instance", "over what the norm goes, or none"),
+        epsilonKey,
+        ParameterSchema(
+          "dropout", .number, default: 0.0, in: 0...1,
+          "the probability with which a channel is dropped before the norm, while training"),
         ParameterSchema(
           "slope", .number, default: 0.01, in: 0...1,
           "the factor on negative numbers; 1 leaves out the activation"),
@@ -126,7 +132,8 @@ extension Binding {
       .block(
         channels: try $0.integer("channels"), kernel: try extents($0, "kernel"),
         stride: try extents($0, "stride"),
-        bias: try $0.boolean("bias"), epsilon: try $0.number("epsilon"), slope: try $0.number("slope"),
+        bias: try $0.boolean("bias"), norm: LayerNorm(rawValue: try $0.string("norm")) ?? .instance,
+        epsilon: try $0.number("epsilon"), slope: try $0.number("slope"), dropout: try $0.number("dropout"),
         zero: try $0.boolean("zero"))
     },
     layer(
@@ -139,9 +146,27 @@ extension Binding {
         stride: try extents($0, "stride"),
         bias: try $0.boolean("bias"))
     },
-    layer("norm", "Instance norm with a factor and a number to add per channel.", [epsilonKey], example: "{}")
-    {
-      .norm(epsilon: try $0.number("epsilon"))
+    layer(
+      "norm", "A norm with a factor and a number to add per channel.",
+      [
+        ParameterSchema(
+          "kind", normType, default: "instance",
+          "instance: over each channel of a sample; batch: of a batch, in evaluation with running statistics"),
+        epsilonKey,
+      ], example: "{ kind=\"batch\" }"
+    ) { .norm(LayerNorm(rawValue: try $0.string("kind")) ?? .instance, epsilon: try $0.number("epsilon")) },
+    layer(
+      "dropout", "Drops units by chance while training, and scales up what is kept.",
+      [
+        ParameterSchema("probability", .number, default: 0.5, in: 0...1, "with which a unit is dropped"),
+        ParameterSchema(
+          "unit", .choice(LayerDropoutUnit.allCases.map(\.rawValue)), default: "channels",
+          "what is dropped as a whole: single numbers, channels of a sample, or samples"),
+      ], example: "{ probability=0.2 }"
+    ) {
+      .dropout(
+        LayerDropoutUnit(rawValue: try $0.string("unit")) ?? .channels,
+        probability: try $0.number("probability"))
     },
     layer(
       "activation", "A function of every number; softmax goes over the channels.",
