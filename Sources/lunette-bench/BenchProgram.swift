@@ -9,7 +9,10 @@ struct BenchProgram: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "lunette-bench",
     abstract: "Time the engine's parts. Every measurement prints one line of JSON.",
-    subcommands: [StepBench.self, OperationsBench.self, AugmentationBench.self])
+    subcommands: [
+      StepBench.self, TileBench.self, EpochBench.self, OperationsBench.self, ConvolutionBench.self,
+      NormBench.self, LossBench.self, AugmentationBench.self,
+    ])
 
   static func main() {
     shortenThreadSpinning()
