@@ -73,7 +73,12 @@ struct EpochBench: ParsableCommand {
       plans: plans)
     request.precision = Precision(name: precision)
     _ = try pipeline.train(request)
-    guard let summary = summaries.last, let performance = summary.performance else { return }
+    guard let summary = summaries.last, let performance = summary.performance else {
+      throw Diagnostic(
+        "the epoch was not measured", expected: "one epoch with its times",
+        found: "\(summaries.count) epochs",
+        remedy: "run it again, and report it if that does not help")
+    }
     printLine([
       ("dataset", .string(dataset)), ("configuration", .string(configurationName)),
       ("precision", .string(precision)), ("iterations", .integer(iterations)),
