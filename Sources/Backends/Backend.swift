@@ -32,8 +32,10 @@ package protocol Backend: TensorArithmetic {
   var name: String { get }
   var pool: TensorPool { get }
 
-  /// What activations can be computed in at full speed, float32 first.
+  /// What activations can be stored in, float32 first.
   var supportedPrecisions: [Precision] { get }
+  /// What a training stores them in unless told otherwise: what the device multiplies fastest.
+  var trainingPrecision: Precision { get }
 
   /// A tensor's values as float32 in the plain layout (the same tensor if it is that already).
   func plain(_ tensor: Tensor) -> Tensor

@@ -16,13 +16,16 @@ extension CPUBackend {
   package func convolve(
     _ source: Tensor, weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry
   ) throws -> Tensor {
-    let result = makeActivation(
-      [source.batchCount, weight.shape[0]] + geometry.outputShape(for: source.spatialShape),
-      source.precision)
+    func makeResult() -> Tensor {
+      makeActivation(
+        [source.batchCount, weight.shape[0]] + geometry.outputShape(for: source.spatialShape),
+        source.precision)
+    }
     if source.layout != .plain,
       let shape = matrix(
         source.precision, sourceShape: source.shape, outputChannelCount: weight.shape[0], geometry: geometry)
     {
+      let result = makeResult()
       runMatrix(shape, source: source, weight: weight, bias: bias, isAdjoint: false, into: result)
       return result
     }
@@ -31,9 +34,24 @@ extension CPUBackend {
         sourceShape: source.shape, outputChannelCount: weight.shape[0], geometry: geometry,
         precision: source.precision)
     {
+      let result = makeResult()
       runWinograd(shape, source: source, weight: weight, bias: bias, isAdjoint: false, into: result)
       return result
     }
+    if source.layout != .plain,
+      var own = strided(
+        source.precision, sourceShape: source.shape, outputChannelCount: weight.shape[0], geometry: geometry)
+    {
+      let result = makeResult()
+      runStrided(&own, source: source, weight: weight, bias: bias, isAdjoint: false, into: result)
+      return result
+    }
+    if mustWiden(source) {
+      return changed(
+        try convolve(changed(source, to: .float32), weight: weight, bias: bias, geometry: geometry),
+        to: source.precision)
+    }
+    let result = makeResult()
     let convolution = try convolution(
       key(
         source.shape, weight.shape[0], geometry, source.precision, plain: source.layout == .plain,
@@ -45,10 +63,10 @@ extension CPUBackend {
   package func convolutionSourceGradient(
     _ gradient: Tensor, weight: Tensor, sourceShape: [Int], geometry: ConvolutionGeometry
   ) throws -> Tensor {
-    let source = makeActivation(sourceShape, gradient.precision)
     if let shape = matrix(
       gradient.precision, sourceShape: sourceShape, outputChannelCount: weight.shape[0], geometry: geometry)
     {
+      let source = makeActivation(sourceShape, gradient.precision)
       runMatrix(shape, source: gradient, weight: weight, isAdjoint: true, into: source)
       return source
     }
@@ -56,9 +74,24 @@ extension CPUBackend {
       sourceShape: sourceShape, outputChannelCount: weight.shape[0], geometry: geometry,
       precision: gradient.precision)
     {
+      let source = makeActivation(sourceShape, gradient.precision)
       runWinograd(shape, source: gradient, weight: weight, isAdjoint: true, into: source)
       return source
     }
+    if var own = strided(
+      gradient.precision, sourceShape: sourceShape, outputChannelCount: weight.shape[0], geometry: geometry)
+    {
+      let source = makeActivation(sourceShape, gradient.precision)
+      runStrided(&own, source: gradient, weight: weight, isAdjoint: true, into: source)
+      return source
+    }
+    if mustWiden(gradient) {
+      return changed(
+        try convolutionSourceGradient(
+          changed(gradient, to: .float32), weight: weight, sourceShape: sourceShape, geometry: geometry),
+        to: gradient.precision)
+    }
+    let source = makeActivation(sourceShape, gradient.precision)
     let convolution = try convolution(
       key(sourceShape, weight.shape[0], geometry, gradient.precision, plain: false, bias: false))
     try convolution.runSourceGradient(gradient, weight: weight, into: source, pool: pool)
@@ -78,56 +111,61 @@ extension CPUBackend {
         wantsBias ? channelSums(gradient) : nil
       )
     }
-    if !wantsBias, source.layout != .plain,
+    if source.layout != .plain,
       let shape = winograd(
         sourceShape: source.shape, outputChannelCount: weightShape[0], geometry: geometry,
         precision: gradient.precision), shape.suitsWeightGradient
     {
       return (
-        winogradWeightGradient(shape, gradient: gradient, source: source, weightShape: weightShape), nil
+        winogradWeightGradient(shape, gradient: gradient, source: source, weightShape: weightShape),
+        wantsBias ? channelSums(gradient) : nil
       )
     }
     let convolution = try convolution(
       key(
         source.shape, weightShape[0], geometry, gradient.precision, plain: source.layout == .plain,
         bias: wantsBias))
-    let weight = Tensor(uninitialized: weightShape, pool: pool)
-    var own = Self.ownWeightGradient(
-      gradient.precision, sourceShape: source.shape, isPlain: source.layout == .plain,
-      weightShape: weightShape, geometry: geometry)
+    var own = Self.kernelConvolution(
+      gradient.precision, sourceShape: source.shape, outputChannelCount: weightShape[0], geometry: geometry,
+      isPlain: source.layout == .plain, block: block)
     // From one to four plain channels oneDNN is faster, unless it has only its slow reference for them.
-    let isOwn =
-      !wantsBias && nnk_weight_gradient_supports(&own) != 0
-      && (source.layout != .plain || convolution.weightGradientIsSlow)
-    if isOwn {
+    if nnk_weight_gradient_supports(&own) != 0,
+      source.layout != .plain || mustWiden(gradient) || convolution.weightGradientIsSlow
+    {
+      let weight = Tensor(uninitialized: weightShape, pool: pool)
       let scratch = Tensor(uninitialized: [nnk_weight_gradient_scratch(&own)], pool: pool)
       nnk_weight_gradient_run(
         &own, source.storage.pointer, gradient.storage.pointer, scratch.floats, weight.floats)
       withExtendedLifetime(scratch) {}
-      return (weight, nil)
+      return (weight, wantsBias ? channelSums(gradient) : nil)
     }
+    if mustWiden(gradient) {
+      return try convolutionWeightGradient(
+        changed(gradient, to: .float32), source: changed(source, to: .float32), weightShape: weightShape,
+        geometry: geometry, wantsBias: wantsBias)
+    }
+    let weight = Tensor(uninitialized: weightShape, pool: pool)
     let bias = wantsBias ? Tensor(uninitialized: [weightShape[0]], pool: pool) : nil
     try convolution.runWeightGradient(gradient, source: source, into: weight, bias: bias, pool: pool)
     return (weight, bias)
   }
 
-  private static func ownWeightGradient(
-    _ precision: Precision, sourceShape: [Int], isPlain: Bool, weightShape: [Int],
-    geometry: ConvolutionGeometry
-  ) -> nnk_weight_gradient {
-    let lead = Array(repeating: 1, count: 3 - geometry.kernel.count)
-    func three(_ values: [Int], fill: Int = 1) -> (Int, Int, Int) {
-      let all = lead.map { _ in fill } + values
-      return (all[0], all[1], all[2])
+  /// Whether oneDNN has to compute with the values of an activation in float32.
+  private func mustWiden(_ activation: Tensor) -> Bool {
+    activation.precision != .float32 && !Self.multipliesBFloat16
+  }
+
+  /// The values in another precision, in the same layout.
+  private func changed(_ tensor: Tensor, to precision: Precision) -> Tensor {
+    let result = Tensor(
+      uninitialized: tensor.shape, precision: precision, layout: tensor.layout, pool: pool)
+    if precision == .float32 {
+      nnk_to_float32(tensor.storage.pointer, result.floats, tensor.storedCount)
+    } else {
+      nnk_to_bfloat16(tensor.floats, result.storage.pointer, tensor.storedCount)
     }
-    func blocks(_ channelCount: Int) -> Int { (channelCount + 15) / 16 }
-    let extent = Array(sourceShape.dropFirst(2))
-    return nnk_weight_gradient(
-      type: precision == .float32 ? NNK_FLOAT32 : NNK_BFLOAT16, plain_source: isPlain ? 1 : 0,
-      batch: sourceShape[0], input_channels: weightShape[1], output_channels: weightShape[0],
-      input_blocks: isPlain ? 1 : blocks(weightShape[1]), output_blocks: blocks(weightShape[0]),
-      input: three(extent), output: three(geometry.outputShape(for: extent)), kernel: three(geometry.kernel),
-      stride: three(geometry.stride), padding: three(geometry.padding, fill: 0))
+    withExtendedLifetime(tensor) {}
+    return result
   }
 
   /// Bytes of the weight as own kernels take it for a blocked source; `nil` where oneDNN computes the convolution.
@@ -139,9 +177,16 @@ extension CPUBackend {
     {
       return shape.weightByteCount
     }
-    return WinogradShape(
-      sourceShape: sourceShape, outputChannelCount: outputChannelCount, geometry: geometry
-    )?.weightByteCount(precision)
+    if let shape = WinogradShape(
+      sourceShape: sourceShape, outputChannelCount: outputChannelCount, geometry: geometry)
+    {
+      return shape.weightByteCount(precision)
+    }
+    guard
+      var own = ownStrided(
+        precision, sourceShape: sourceShape, outputChannelCount: outputChannelCount, geometry: geometry)
+    else { return nil }
+    return nnk_strided_weight_bytes(&own)
   }
 
   /// Floats that the own weight gradient of a blocked source keeps beside its result; `nil` where oneDNN computes it.
@@ -160,8 +205,8 @@ extension CPUBackend {
       var kernel = shape.kernelShape(precision == .float32 ? NNK_FLOAT32 : NNK_BFLOAT16)
       return nnk_winograd_supports(&kernel) != 0 ? nnk_winograd_gradient_scratch(&kernel) : nil
     }
-    var own = ownWeightGradient(
-      precision, sourceShape: sourceShape, isPlain: false, weightShape: weightShape, geometry: geometry)
+    var own = kernelConvolution(
+      precision, sourceShape: sourceShape, outputChannelCount: weightShape[0], geometry: geometry)
     return nnk_weight_gradient_supports(&own) != 0 ? nnk_weight_gradient_scratch(&own) : nil
   }
 

@@ -4,12 +4,13 @@ internal import CKernels
 package import Tensors
 
 extension CPUBackend {
-  // With AVX-512 own kernels write every offset within the kernel where it belongs. Elsewhere it is a 1x1 convolution to
-  // all offsets at once, followed by a copy that interleaves them; oneDNN's own is several times slower.
+  // Own kernels write every offset within the kernel where it belongs. Without AVX2 it is a 1x1 convolution to all offsets
+  // at once, followed by a copy that interleaves them; oneDNN's own is several times slower.
 
   /// What the own kernels take, where processor and precision allow them.
   private static func ownUpsampling(
-    _ precision: Precision, sourceShape: [Int], outputChannelCount: Int, stride: [Int]
+    _ precision: Precision, sourceShape: [Int], outputChannelCount: Int, stride: [Int],
+    block: Int = widestBlock
   ) -> nnk_upsampling? {
     let lead = Array(repeating: 1, count: 3 - stride.count)
     func three(_ values: [Int]) -> (Int, Int, Int) {
@@ -17,9 +18,11 @@ extension CPUBackend {
       return (all[0], all[1], all[2])
     }
     var own = nnk_upsampling(
-      type: precision == .float32 ? NNK_FLOAT32 : NNK_BFLOAT16, samples: sourceShape[0],
+      type: precision == .float32 ? NNK_FLOAT32 : NNK_BFLOAT16, lanes: Int32(block),
+      samples: sourceShape[0],
       input_channels: sourceShape[1], output_channels: outputChannelCount,
-      input_blocks: (sourceShape[1] + 15) / 16, output_blocks: (outputChannelCount + 15) / 16,
+      input_blocks: (sourceShape[1] + block - 1) / block,
+      output_blocks: (outputChannelCount + block - 1) / block,
       extent: three(Array(sourceShape.dropFirst(2))), kernel: three(stride))
     return nnk_upsampling_supports(&own) != 0 ? own : nil
   }
@@ -27,7 +30,8 @@ extension CPUBackend {
   private func ownUpsampling(_ source: Tensor, weight: Tensor, stride: [Int]) -> nnk_upsampling? {
     if convolutionForm == .direct { return nil }
     return Self.ownUpsampling(
-      source.precision, sourceShape: source.shape, outputChannelCount: weight.shape[1], stride: stride)
+      source.precision, sourceShape: source.shape, outputChannelCount: weight.shape[1], stride: stride,
+      block: block)
   }
 
   /// The transposed convolution on the matrix unit, where precision and processor allow it.

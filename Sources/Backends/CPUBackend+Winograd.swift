@@ -8,10 +8,11 @@ extension CPUBackend {
   func winograd(
     sourceShape: [Int], outputChannelCount: Int, geometry: ConvolutionGeometry, precision: Precision
   ) -> WinogradShape? {
-    guard block == WinogradShape.block, supportedPrecisions.contains(precision) else { return nil }
+    guard nnk_lanes_are_supported(precision == .float32 ? NNK_FLOAT32 : NNK_BFLOAT16, Int32(block)) != 0
+    else { return nil }
     return WinogradShape(
       sourceShape: sourceShape, outputChannelCount: outputChannelCount, geometry: geometry,
-      form: convolutionForm)
+      form: convolutionForm, block: block)
   }
 
   /// The convolution of `source`, or with `isAdjoint` the gradient by the source, into `result`.

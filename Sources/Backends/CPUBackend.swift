@@ -12,18 +12,21 @@ package final class CPUBackend: Backend {
   let context: OneDNNEngine
   /// Channels per block: 16 floats fill an AVX-512 register, 8 an AVX2 one.
   let block: Int
+  /// The channels per block that suit this processor.
+  static let widestBlock = nnk_cpu_has_avx512() != 0 ? 16 : 8
   private var convolutions: [ConvolutionKey: Convolution] = [:]
 
   let convolutionForm: ConvolutionForm
 
   /// Prepares the processor; `threadCount` 0 takes every core.
   ///
-  /// The environment's `LUNETTE_CONVOLUTIONS=direct` has convolutions computed by their definition.
-  package init(threadCount: Int = 0, convolutionForm: ConvolutionForm? = nil) throws {
+  /// The environment's `LUNETTE_CONVOLUTIONS=direct` has convolutions computed by their definition. Blocks of 8 channels, as
+  /// on a processor without AVX-512, can be asked for by tests.
+  package init(threadCount: Int = 0, convolutionForm: ConvolutionForm? = nil, block: Int? = nil) throws {
     let isDirect = ProcessInfo.processInfo.environment["LUNETTE_CONVOLUTIONS"] == "direct"
     self.convolutionForm = convolutionForm ?? (isDirect ? .direct : .automatic)
     context = try OneDNNEngine()
-    block = nnk_cpu_has_avx512() != 0 ? 16 : 8
+    self.block = block ?? Self.widestBlock
     if threadCount > 0 { nnk_set_thread_count(Int32(threadCount)) }
   }
 
@@ -89,8 +92,14 @@ package final class CPUBackend: Backend {
   }
 
   package var supportedPrecisions: [Precision] {
-    nnk_cpu_has_avx512_bf16() != 0 ? [.float32, .bfloat16] : [.float32]
+    let isBoth = nnk_lanes_are_supported(NNK_BFLOAT16, Int32(block)) != 0
+    return isBoth ? [.float32, .bfloat16] : [.float32]
   }
+
+  package var trainingPrecision: Precision { Self.multipliesBFloat16 && block == 16 ? .bfloat16 : .float32 }
+
+  /// Whether the processor has instructions for products of bfloat16; where not, it is only how activations are stored.
+  static let multipliesBFloat16 = nnk_cpu_has_avx512_bf16() != 0
 
   /// The compiled convolution of a shape.
   func convolution(_ key: ConvolutionKey) throws -> Convolution {

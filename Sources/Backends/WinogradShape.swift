@@ -28,7 +28,7 @@ package struct WinogradShape: Hashable, Sendable {
   /// Whether the weight gradient pays too.
   package private(set) var suitsWeightGradient = false
   /// Channels per block of the activations.
-  static let block = 16
+  let block: Int
   /// Multiplications of the plain convolution below which it is done in a few milliseconds anyway.
   private static let leastProductCount = 1 << 28
   /// Voxels of the batch from which a transformed weight gradient pays for the sums it keeps, 16 for each tap of z.
@@ -43,15 +43,17 @@ package struct WinogradShape: Hashable, Sendable {
   ///   - outputChannelCount: Channels of the result.
   ///   - geometry: Kernel, stride and padding.
   ///   - form: The backend's choice.
+  ///   - block: Channels per block; what suits the processor if left out.
   package init?(
     sourceShape: [Int], outputChannelCount: Int, geometry: ConvolutionGeometry,
-    form: ConvolutionForm = .automatic
+    form: ConvolutionForm = .automatic, block: Int? = nil
   ) {
     let kernel = geometry.kernel
     guard form == .automatic || form == .winograd, kernel.suffix(2) == [3, 3],
       geometry.stride.allSatisfy({ $0 == 1 }),
       kernel.count == 2 || kernel[0] == 1 || kernel[0] == 3
     else { return nil }
+    self.block = block ?? CPUBackend.widestBlock
     batchCount = sourceShape[0]
     inputChannelCount = sourceShape[1]
     self.outputChannelCount = outputChannelCount
@@ -65,12 +67,12 @@ package struct WinogradShape: Hashable, Sendable {
 
   private var voxelCount: Int { batchCount * extent.reduce(1, *) }
 
-  private func blocks(_ channelCount: Int) -> Int { (channelCount + Self.block - 1) / Self.block }
+  private func blocks(_ channelCount: Int) -> Int { (channelCount + block - 1) / block }
 
   /// Bytes of the transformed weights.
   package func weightByteCount(_ precision: Precision) -> Int {
-    16 * depth * blocks(inputChannelCount) * blocks(outputChannelCount) * Self.block * Self.block
-      * precision.byteCount
+    var kernel = kernelShape(precision == .float32 ? NNK_FLOAT32 : NNK_BFLOAT16)
+    return nnk_winograd_weight_bytes(&kernel)
   }
 
   /// As the kernels take it; `isAdjoint` for the way back from result to source.
@@ -78,7 +80,7 @@ package struct WinogradShape: Hashable, Sendable {
     let (input, output) =
       isAdjoint ? (outputChannelCount, inputChannelCount) : (inputChannelCount, outputChannelCount)
     return nnk_winograd(
-      type: type, batch: batchCount, input_channels: input, output_channels: output,
+      type: type, lanes: Int32(block), batch: batchCount, input_channels: input, output_channels: output,
       input_blocks: blocks(input), output_blocks: blocks(output), extent: (extent[0], extent[1], extent[2]),
       depth: depth)
   }

@@ -193,7 +193,7 @@ AVX512_BF16 static void store_points(const float *from, ptrdiff_t first, ptrdiff
       __m512 b = _mm512_add_ps(_mm512_load_ps(point_of(from, i + 1)), bias);
       _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh(b, a));
     }
-  for (; i < end; ++i, to += step * LANES) NNK_STORE_BFLOAT16(to, _mm512_add_ps(_mm512_load_ps(point_of(from, i)), bias));
+  for (; i < end; ++i, to += step * LANES) vector_store_half(to, _mm512_add_ps(_mm512_load_ps(point_of(from, i)), bias));
 }
 
 // The products of SIDE positions from `first`, wherever they are points, to where phase[] of them lies.

@@ -1,4 +1,4 @@
-// Transposed convolution with kernel = stride, and its gradients, on AVX-512: every output voxel has one source, so that
+// Transposed convolution with kernel = stride, and its gradients: every output voxel has one source, so that
 // each offset within the kernel is a matrix product of its own, written where it belongs.
 //
 // Packed weights, forward: [offset][output span][input channel or pair][vector][lane]; for the source gradient, which
@@ -36,7 +36,7 @@ typedef struct {
 static void pack_span(ptrdiff_t index, void *context) {
   const nnk_packing *j = context;
   const nnk_upsampling *u = j->u;
-  ptrdiff_t offsets = offset_count(u), step = u->type == NNK_FLOAT32 ? 1 : 2;
+  ptrdiff_t offsets = offset_count(u), step = nnk_per_word(u->type);
   ptrdiff_t given = j->is_adjoint ? u->input_blocks : u->output_blocks, spans = (given + SPAN - 1) / SPAN;
   ptrdiff_t taken = (j->is_adjoint ? u->output_blocks : u->input_blocks) * LANES;
   ptrdiff_t block = index % spans * SPAN, vectors = block + 1 < given ? 2 : 1;
@@ -49,19 +49,19 @@ static void pack_span(ptrdiff_t index, void *context) {
           for (ptrdiff_t half = 0; half < step; ++half, ++at) {
             ptrdiff_t g = (block + v) * LANES + lane, c = j->is_adjoint ? g : t + half, o = j->is_adjoint ? t + half : g;
             int is_inside = c < u->input_channels && o < u->output_channels;
-            nnk_store(j->packed, at, is_inside ? j->weight[(c * u->output_channels + o) * offsets + k] : 0, u->type);
+            nnk_store(j->packed, at, is_inside ? j->weight[(c * u->output_channels + o) * offsets + k] : 0, nnk_inner(u->type));
           }
 }
 
-int nnk_upsampling_supports(const nnk_upsampling *u) {
-  return nnk_cpu_has_avx512() && (u->type == NNK_FLOAT32 || nnk_cpu_has_avx512_bf16());
+int NNK_VARIANT(nnk_upsampling_supports)(const nnk_upsampling *u) {
+  return nnk_lanes_are_supported(u->type, u->lanes);
 }
 
-ptrdiff_t nnk_upsampling_weight_bytes(const nnk_upsampling *u) {
-  return offset_count(u) * u->input_blocks * u->output_blocks * LANES * LANES * nnk_size(u->type);
+ptrdiff_t NNK_VARIANT(nnk_upsampling_weight_bytes)(const nnk_upsampling *u) {
+  return offset_count(u) * u->input_blocks * u->output_blocks * LANES * LANES * nnk_size(nnk_inner(u->type));
 }
 
-void nnk_upsampling_pack(const nnk_upsampling *u, const float *weight, int is_adjoint, void *packed) {
+void NNK_VARIANT(nnk_upsampling_pack)(const nnk_upsampling *u, const float *weight, int is_adjoint, void *packed) {
   nnk_packing j = {u, weight, is_adjoint, packed};
   ptrdiff_t spans = ((is_adjoint ? u->input_blocks : u->output_blocks) + SPAN - 1) / SPAN;
   nnk_parallel(is_adjoint ? spans : spans * offset_count(u), pack_span, &j);
@@ -82,41 +82,45 @@ typedef struct {
 #define NNK_STORE_ROWS(NAME, TARGET, STORE, ELEMENT)                                                                   \
   TARGET static void NAME(const float *from, ptrdiff_t stride, const float *bias, void *to, const ptrdiff_t *voxels,   \
                           ptrdiff_t count) {                                                                           \
-    __m512 b = bias ? _mm512_loadu_ps(bias) : _mm512_setzero_ps();                                                     \
+    nnk_vector b = bias ? vector_load(bias) : vector_all(0);                                                           \
     for (ptrdiff_t t = 0; t < count; ++t)                                                                              \
-      STORE((ELEMENT *)to + voxels[t] * LANES, _mm512_add_ps(_mm512_load_ps(from + t * stride), b));                   \
+      STORE((ELEMENT *)to + voxels[t] * LANES, vector_load(from + t * stride) + b);                                    \
   }
-NNK_STORE_ROWS(store_rows_float32, AVX512, NNK_STORE_FLOAT32, float)
-NNK_STORE_ROWS(store_rows_bfloat16, AVX512_BF16, NNK_STORE_BFLOAT16, uint16_t)
+NNK_STORE_ROWS(store_rows_float32, WIDE, vector_store, float)
+NNK_STORE_ROWS(store_rows_bfloat16, WIDE_BF16, vector_store_half, uint16_t)
 
 NNK_INLINE void store_rows(nnk_type type, const float *from, ptrdiff_t stride, const float *bias, void *to,
                            const ptrdiff_t *voxels, ptrdiff_t count) {
   (type == NNK_FLOAT32 ? store_rows_float32 : store_rows_bfloat16)(from, stride, bias, to, voxels, count);
 }
 
-// TILES voxels as the rows of a product.
-AVX512 static void gather_rows(const void *from, const ptrdiff_t *voxels, nnk_type type, void *to) {
-  if (type == NNK_FLOAT32)
-    for (int t = 0; t < TILES; ++t)
-      _mm512_storeu_ps((float *)to + t * LANES, _mm512_loadu_ps((const float *)from + voxels[t] * LANES));
-  else
-    for (int t = 0; t < TILES; ++t)
-      _mm256_storeu_si256((__m256i *)to + t, _mm256_loadu_si256((const __m256i *)from + voxels[t]));
+// Blocks of channels of some voxels beside each other, as they are multiplied.
+WIDE static void gather_rows(const void *from, const ptrdiff_t *voxels, ptrdiff_t count, nnk_type type, void *to) {
+  for (ptrdiff_t t = 0; t < count; ++t) {
+    if (type == NNK_FLOAT32) vector_store((float *)to + t * LANES, vector_load((const float *)from + voxels[t] * LANES));
+#ifdef NNK_AVX2
+    else vector_store((float *)to + t * LANES, vector_load_half((const uint16_t *)from + voxels[t] * LANES));
+#else
+    else memcpy((uint16_t *)to + t * LANES, (const uint16_t *)from + voxels[t] * LANES, LANES * sizeof(uint16_t));
+#endif
+  }
 }
 
 static void forward_group(const nnk_plan *p, ptrdiff_t sample, ptrdiff_t group, char *rows, float *products) {
   const nnk_upsampling *u = p->u;
-  ptrdiff_t voxels = voxel_count(u), offsets = offset_count(u), row = LANES * nnk_size(u->type), words = row / 4;
-  ptrdiff_t first = group * TILES, count = voxels - first < TILES ? voxels - first : TILES, from[TILES], to[TILES];
+  ptrdiff_t voxels = voxel_count(u), offsets = offset_count(u), row = LANES * nnk_size(u->type);
+  ptrdiff_t words = LANES / nnk_per_word(u->type), first = group * TILES, from[TILES], to[TILES];
+  ptrdiff_t count = voxels - first < TILES ? voxels - first : TILES;
   for (ptrdiff_t t = 0; t < TILES; ++t) from[t] = first + (t < count ? t : count - 1), to[t] = place_of(u, from[t]);
   for (ptrdiff_t b = 0; b < u->input_blocks; ++b)
-    gather_rows((const char *)p->x + (sample * u->input_blocks + b) * voxels * row, from, u->type, rows + b * TILES * row);
+    gather_rows((const char *)p->x + (sample * u->input_blocks + b) * voxels * row, from, TILES, u->type,
+                rows + b * TILES * words * 4);
   const uint32_t *plane = (const uint32_t *)rows, *weight = p->weight;
   for (ptrdiff_t k = 0; k < offsets; ++k) {
     ptrdiff_t way = offset_of(u, k);
     for (ptrdiff_t o = 0; o < u->output_blocks; o += SPAN) {
       int vectors = o + 1 < u->output_blocks ? 2 : 1;
-      nnk_products(u->type, vectors, &plane, 1, weight, u->input_blocks, products);
+      nnk_products(nnk_inner(u->type), vectors, &plane, 1, weight, u->input_blocks, products);
       weight += u->input_blocks * words * vectors * LANES;
       for (int v = 0; v < vectors; ++v) {
         char *y = (char *)p->y + ((sample * u->output_blocks + o + v) * voxels * offsets + way) * row;
@@ -128,20 +132,21 @@ static void forward_group(const nnk_plan *p, ptrdiff_t sample, ptrdiff_t group, 
 
 static void adjoint_group(const nnk_plan *p, ptrdiff_t sample, ptrdiff_t group, char *rows, float *products) {
   const nnk_upsampling *u = p->u;
-  ptrdiff_t voxels = voxel_count(u), offsets = offset_count(u), row = LANES * nnk_size(u->type), words = row / 4;
-  ptrdiff_t first = group * TILES, count = voxels - first < TILES ? voxels - first : TILES, from[TILES], at[TILES], voxel[TILES];
+  ptrdiff_t voxels = voxel_count(u), offsets = offset_count(u), row = LANES * nnk_size(u->type);
+  ptrdiff_t words = LANES / nnk_per_word(u->type), first = group * TILES, from[TILES], at[TILES], voxel[TILES];
+  ptrdiff_t count = voxels - first < TILES ? voxels - first : TILES;
   for (ptrdiff_t t = 0; t < TILES; ++t)
     voxel[t] = first + (t < count ? t : count - 1), from[t] = place_of(u, voxel[t]);
   for (ptrdiff_t k = 0; k < offsets; ++k) {
     for (ptrdiff_t t = 0; t < TILES; ++t) at[t] = from[t] + offset_of(u, k);
     for (ptrdiff_t b = 0; b < u->output_blocks; ++b)
       gather_rows((const char *)p->y + (sample * u->output_blocks + b) * voxels * offsets * row, at,
-                  u->type, rows + (k * u->output_blocks + b) * TILES * row);
+                  TILES, u->type, rows + (k * u->output_blocks + b) * TILES * words * 4);
   }
   const uint32_t *plane = (const uint32_t *)rows, *weight = p->weight;
   for (ptrdiff_t c = 0; c < u->input_blocks; c += SPAN) {
     int vectors = c + 1 < u->input_blocks ? 2 : 1;
-    nnk_products(u->type, vectors, &plane, 1, weight, offsets * u->output_blocks, products);
+    nnk_products(nnk_inner(u->type), vectors, &plane, 1, weight, offsets * u->output_blocks, products);
     weight += offsets * u->output_blocks * words * vectors * LANES;
     for (int v = 0; v < vectors; ++v) {
       char *x = (char *)p->x + (sample * u->input_blocks + c + v) * voxels * row;
@@ -155,7 +160,7 @@ static void run_unit(ptrdiff_t index, const nnk_plan *p, int is_adjoint) {
   ptrdiff_t units = (p->groups + p->chunk - 1) / p->chunk, sample = index / units, first = index % units * p->chunk;
   ptrdiff_t last = first + p->chunk < p->groups ? first + p->chunk : p->groups;
   ptrdiff_t blocks = is_adjoint ? u->output_blocks * offset_count(u) : u->input_blocks;
-  size_t bytes = (size_t)(blocks * TILES * LANES * nnk_size(u->type));
+  size_t bytes = (size_t)(blocks * TILES * LANES * nnk_size(nnk_inner(u->type)));
   char *rows = aligned_alloc(64, bytes + TILES * SPAN * LANES * sizeof(float));
   if (!rows) abort();
   for (ptrdiff_t group = first; group < last; ++group)
@@ -171,12 +176,12 @@ static void run(nnk_plan *p, void (*body)(ptrdiff_t, void *)) {
   nnk_parallel((p->groups + p->chunk - 1) / p->chunk * p->u->samples, body, p);
 }
 
-void nnk_upsampling_forward(const nnk_upsampling *u, const void *x, const void *packed, const float *bias, void *y) {
+void NNK_VARIANT(nnk_upsampling_forward)(const nnk_upsampling *u, const void *x, const void *packed, const float *bias, void *y) {
   nnk_plan p = {.u = u, .x = x, .weight = packed, .bias = bias, .y = y};
   run(&p, run_forward);
 }
 
-void nnk_upsampling_source_gradient(const nnk_upsampling *u, const void *dy, const void *packed, void *dx) {
+void NNK_VARIANT(nnk_upsampling_source_gradient)(const nnk_upsampling *u, const void *dy, const void *packed, void *dx) {
   nnk_plan p = {.u = u, .x = dx, .weight = packed, .y = (void *)dy};
   run(&p, run_adjoint);
 }
@@ -190,18 +195,18 @@ typedef struct {
   ptrdiff_t strips, splits, sum_floats;
 } nnk_sum_plan;
 
-// Rows of 16 channels as words: floats as they are, in bfloat16 pairs of neighbouring rows; an absent partner is zero.
-AVX512 static void pack_rows(const void *from, const ptrdiff_t *voxels, ptrdiff_t count, uint32_t *to, nnk_type type) {
-  if (type == NNK_FLOAT32) {
-    for (ptrdiff_t t = 0; t < count; ++t) memcpy(to + t * LANES, (const float *)from + voxels[t] * LANES, 64);
+// Voxels as words: floats, or in bfloat16 pairs of neighbouring rows; an absent partner is zero.
+WIDE static void pack_rows(const void *from, const ptrdiff_t *voxels, ptrdiff_t count, uint32_t *to, nnk_type type) {
+#ifndef NNK_AVX2
+  if (type != NNK_FLOAT32) {
+    const uint16_t *rows = from;
+    for (ptrdiff_t t = 0; t < count; t += 2)
+      _mm512_storeu_si512(to + t / 2 * LANES,
+                          nnk_pair_of(rows + voxels[t] * LANES, t + 1 < count ? rows + voxels[t + 1] * LANES : NULL));
     return;
   }
-  for (ptrdiff_t t = 0; t < count; t += 2) {
-    const uint16_t *rows = from;
-    __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(rows + voxels[t] * LANES))), high = _mm512_setzero_si512();
-    if (t + 1 < count) high = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(rows + voxels[t + 1] * LANES)));
-    _mm512_storeu_si512(to + t / 2 * LANES, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
-  }
+#endif
+  gather_rows(from, voxels, count, type, to);
 }
 
 // Sums: [offset][output span][input block][channel][vector][lane].
@@ -217,7 +222,7 @@ static void sum_split(ptrdiff_t split, void *context) {
   for (ptrdiff_t unit = units * split / p->splits; unit < units * (split + 1) / p->splits; ++unit) {
     ptrdiff_t sample = unit / p->strips, first = unit % p->strips * STRIP, from[STRIP], to[STRIP], at[STRIP];
     ptrdiff_t count = voxels - first < STRIP ? voxels - first : STRIP;
-    ptrdiff_t rows = u->type == NNK_FLOAT32 ? count : (count + 1) / 2;
+    ptrdiff_t rows = (count + nnk_per_word(u->type) - 1) / nnk_per_word(u->type);
     for (ptrdiff_t t = 0; t < count; ++t) from[t] = first + t, to[t] = place_of(u, first + t);
     for (ptrdiff_t b = 0; b < u->input_blocks; ++b)
       pack_rows((const char *)p->x + (sample * u->input_blocks + b) * voxels * row, from, count, x + b * STRIP * LANES, u->type);
@@ -228,7 +233,7 @@ static void sum_split(ptrdiff_t split, void *context) {
       for (ptrdiff_t o = 0; o < u->output_blocks; o += SPAN) {
         int vectors = o + 1 < u->output_blocks ? 2 : 1;
         for (ptrdiff_t b = 0; b < u->input_blocks; ++b)
-          nnk_sums(u->type, vectors, x + b * STRIP * LANES, d + o * STRIP * LANES, STRIP * LANES, rows,
+          nnk_sums(nnk_inner(u->type), vectors, x + b * STRIP * LANES, d + o * STRIP * LANES, STRIP * LANES, rows,
                    sums + ((k * u->output_blocks + o) * u->input_blocks + b * vectors) * LANES * LANES);
       }
     }
@@ -262,12 +267,12 @@ static nnk_sum_plan plan_sums(const nnk_upsampling *u) {
   return p;
 }
 
-ptrdiff_t nnk_upsampling_scratch(const nnk_upsampling *u) {
+ptrdiff_t NNK_VARIANT(nnk_upsampling_scratch)(const nnk_upsampling *u) {
   nnk_sum_plan p = plan_sums(u);
   return p.splits * p.sum_floats;
 }
 
-void nnk_upsampling_weight_gradient(const nnk_upsampling *u, const void *x, const void *dy, float *scratch, float *weight) {
+void NNK_VARIANT(nnk_upsampling_weight_gradient)(const nnk_upsampling *u, const void *x, const void *dy, float *scratch, float *weight) {
   nnk_sum_plan p = plan_sums(u);
   p.x = x, p.dy = dy, p.sums = scratch, p.weight = weight;
   nnk_parallel(p.splits, sum_split, &p);

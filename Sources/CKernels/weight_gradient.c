@@ -1,28 +1,22 @@
-// The weight gradient of convolutions with three taps along x, on AVX-512: float32, or bfloat16 with its dot products.
+// The weight gradient of convolutions with three taps along x, by its definition.
 //
-// A unit of work is one block of 16 output channels with one of 16 input channels. Rows are first laid out so that the
-// inner loop needs no borders; then 24 accumulators (three taps, eight input channels) take a tile of rows per tap of z
-// and y, so that every row is read from cache 2 * kd * kh times and from memory once.
-#include <immintrin.h>
+// A unit of work is one block of output channels with one of input channels. Rows are first laid out so that the
+// inner loop needs no borders; then the accumulators (three taps, half a block of input channels) take a tile of rows per
+// tap of z and y, so that every row is read from cache 2 * kd * kh times and from memory once.
 #include <stdlib.h>
-#include "nnk_engine.h"
-#include "nnk_internal.h"
+#include "products.h"
 
-#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
-#define AVX512_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
-#define UNROLLED _Pragma("clang loop unroll(full)")
-
-enum { LANES = 16, TAPS = 3, GROUP = 8, CACHE_BYTES = 600 * 1024, STRIP_BYTES = 20 * 1024, SPAN = 2, MOST_PLANES = 8 };
+enum { TAPS = 3, GROUP = LANES / 2, CACHE_BYTES = 600 * 1024, STRIP_BYTES = 20 * 1024, MOST_PLANES = 8 };
 
 typedef struct {
-  const nnk_weight_gradient *g;
+  const nnk_convolution *g;
   const void *source, *gradient;
   float *partial;
   int splits;
   ptrdiff_t tile_rows, strip_rows, source_rows, packed_width, packed_outputs;
 } nnk_unit;
 
-NNK_INLINE ptrdiff_t group_count(const nnk_weight_gradient *g) {
+NNK_INLINE ptrdiff_t group_count(const nnk_convolution *g) {
   ptrdiff_t channels = g->plain_source && g->input_channels < LANES ? g->input_channels : LANES;
   return (channels + GROUP - 1) / GROUP;
 }
@@ -30,28 +24,42 @@ NNK_INLINE ptrdiff_t group_count(const nnk_weight_gradient *g) {
 // A unit takes up to SPAN blocks on either side, so that every packed row serves more than one product.
 NNK_INLINE ptrdiff_t spans(ptrdiff_t blocks) { return (blocks + SPAN - 1) / SPAN; }
 
-NNK_INLINE ptrdiff_t unit_floats(const nnk_weight_gradient *g) {
+NNK_INLINE ptrdiff_t unit_floats(const nnk_convolution *g) {
   return g->kernel[0] * g->kernel[1] * 2 * TAPS * GROUP * LANES;
 }
 
-// MARK: - Laying out rows: 16 words of 32 bits per position, a float or a pair of neighbours in bfloat16.
+// MARK: - Laying out rows: LANES words of 32 bits per position, a float or a pair of neighbours in bfloat16.
+
+#ifdef NNK_AVX2
+// Stored elements as floats.
+WIDE static void widen(const uint16_t *from, uint32_t *to, ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; ++i) vector_store((float *)to + i * LANES, vector_load_half(from + i * LANES));
+}
+#else
+// Every position with the one `step` further on, zero from `count` on; the n-th pair begins at position n * `stride`.
+AVX512 static void pair(const uint16_t *from, uint32_t *to, ptrdiff_t pairs, ptrdiff_t stride, ptrdiff_t step, ptrdiff_t count) {
+  for (ptrdiff_t n = 0; n < pairs; ++n, to += LANES) {
+    ptrdiff_t even = n * stride, odd = even + step;
+    _mm512_storeu_si512(to, nnk_pair_of(from + even * LANES, odd < count ? from + odd * LANES : NULL));
+  }
+}
+#endif
 
 // One row of the gradient: `count` positions, the last pair filled up with zero.
-AVX512 static void pack_outputs(const void *row, uint32_t *to, ptrdiff_t count, int type) {
+static void pack_outputs(const void *row, uint32_t *to, ptrdiff_t count, nnk_type type) {
   if (type == NNK_FLOAT32) {
-    memcpy(to, row, (size_t)count * 64);
+    memcpy(to, row, (size_t)(count * LANES) * sizeof(float));
     return;
   }
-  const __m256i *from = row;
-  for (ptrdiff_t p = 0; 2 * p < count; ++p) {
-    __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from + 2 * p));
-    __m512i high = 2 * p + 1 < count ? _mm512_cvtepu16_epi32(_mm256_loadu_si256(from + 2 * p + 1)) : _mm512_setzero_si512();
-    _mm512_storeu_si512(to + 16 * p, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
-  }
+#ifdef NNK_AVX2
+  widen(row, to, count);
+#else
+  pair(row, to, (count + 1) / 2, 2, 1, count);
+#endif
 }
 
 // A row of a plain source as blocks of 16 channels, the absent ones zero.
-static void interleave_planes(const nnk_weight_gradient *g, const void *row, void *to) {
+static void interleave_planes(const nnk_convolution *g, const void *row, void *to) {
   ptrdiff_t plane = g->input[0] * g->input[1] * g->input[2], bytes = nnk_size(g->type);
   memset(to, 0, (size_t)(g->input[2] * LANES * bytes));
   for (ptrdiff_t c = 0; c < g->input_channels; ++c)
@@ -62,52 +70,54 @@ static void interleave_planes(const nnk_weight_gradient *g, const void *row, voi
 }
 
 // One row of the source with its border; in bfloat16 every position is paired with the one a stride further.
-AVX512 static void pack_source(const nnk_unit *u, const void *row, uint32_t *to) {
-  const nnk_weight_gradient *g = u->g;
-  ptrdiff_t pad = g->padding[2], stride = g->stride[2], width = g->input[2];
+WIDE static void pack_source(const nnk_unit *u, const void *row, uint32_t *to) {
+  const nnk_convolution *g = u->g;
+  ptrdiff_t pad = g->padding[2], width = g->input[2];
   ptrdiff_t inside = width < u->packed_width - pad ? width : u->packed_width - pad;
-  memset(to, 0, (size_t)(pad * 64));
-  memset(to + (pad + inside) * LANES, 0, (size_t)((u->packed_width - pad - inside) * 64));
+  memset(to, 0, (size_t)(pad * LANES) * sizeof(uint32_t));
+  memset(to + (pad + inside) * LANES, 0, (size_t)((u->packed_width - pad - inside) * LANES) * sizeof(uint32_t));
   if (g->type == NNK_FLOAT32) {
-    memcpy(to + pad * LANES, row, (size_t)inside * 64);
+    memcpy(to + pad * LANES, row, (size_t)(inside * LANES) * sizeof(float));
     return;
   }
-  const __m256i *from = row;
-  ptrdiff_t paired = inside < width - stride ? inside : width - stride;
+#ifdef NNK_AVX2
+  widen(row, to + pad * LANES, inside);
+#else
+  const uint16_t *from = row;
+  ptrdiff_t stride = g->stride[2];
   for (ptrdiff_t i = pad < stride ? -pad : -stride; i < 0; ++i)
     if (i + stride >= 0 && i + stride < width)
-      _mm512_storeu_si512(to + (i + pad) * LANES, _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(from + i + stride)), 16));
-  for (ptrdiff_t i = 0; i < inside; ++i) {
-    __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from + i));
-    __m512i high = i < paired ? _mm512_cvtepu16_epi32(_mm256_loadu_si256(from + i + stride)) : _mm512_setzero_si512();
-    _mm512_storeu_si512(to + (i + pad) * LANES, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
-  }
+      _mm512_storeu_si512(to + (i + pad) * LANES, nnk_pair_of(NULL, from + (i + stride) * LANES));
+  pair(from, to + pad * LANES, inside, 1, stride, width);
+#endif
 }
 
 // MARK: - The inner loop
 
 // sum[tap][channel] += gradient row . source row shifted by tap, over some rows.
-#define NNK_ROWS(NAME, TARGET, VECTOR, ZERO, FUSED)                                                                   \
+#define NNK_ROWS(NAME, TARGET, FUSED)                                                                                 \
   TARGET static void NAME(const uint32_t *gradient, ptrdiff_t gradient_row, const uint32_t *source,                  \
                           ptrdiff_t source_row, ptrdiff_t rows, ptrdiff_t positions, ptrdiff_t step, float *sum) {   \
-    __m512 s[TAPS][GROUP];                                                                                            \
+    nnk_vector s[TAPS][GROUP];                                                                                        \
     UNROLLED for (int t = 0; t < TAPS; ++t)                                                                           \
-      UNROLLED for (int c = 0; c < GROUP; ++c) s[t][c] = _mm512_loadu_ps(sum + (t * GROUP + c) * LANES);              \
+      UNROLLED for (int c = 0; c < GROUP; ++c) s[t][c] = vector_load(sum + (t * GROUP + c) * LANES);                  \
     for (ptrdiff_t r = 0; r < rows; ++r) {                                                                            \
       const uint32_t *d = gradient + r * gradient_row, *x = source + r * source_row;                                  \
       for (ptrdiff_t p = 0; p < positions; ++p, d += LANES, x += step * LANES) {                                      \
-        __m512i v = _mm512_loadu_si512(d);                                                                            \
+        nnk_words v = words_load(d);                                                                                  \
         UNROLLED for (int t = 0; t < TAPS; ++t)                                                                       \
           UNROLLED for (int c = 0; c < GROUP; ++c) s[t][c] = FUSED(s[t][c], v, x[t * LANES + c]);                     \
       }                                                                                                               \
     }                                                                                                                 \
     UNROLLED for (int t = 0; t < TAPS; ++t)                                                                           \
-      UNROLLED for (int c = 0; c < GROUP; ++c) _mm512_storeu_ps(sum + (t * GROUP + c) * LANES, s[t][c]);              \
+      UNROLLED for (int c = 0; c < GROUP; ++c) vector_store(sum + (t * GROUP + c) * LANES, s[t][c]);                  \
   }
-#define FUSED_FLOAT32(S, V, X) _mm512_fmadd_ps(_mm512_castsi512_ps(V), _mm512_castsi512_ps(_mm512_set1_epi32((int)(X))), S)
-#define FUSED_BFLOAT16(S, V, X) _mm512_dpbf16_ps(S, (__m512bh)(V), (__m512bh)_mm512_set1_epi32((int)(X)))
-NNK_ROWS(rows_float32, AVX512, __m512, _mm512_setzero_ps, FUSED_FLOAT32)
-NNK_ROWS(rows_bfloat16, AVX512_BF16, __m512, _mm512_setzero_ps, FUSED_BFLOAT16)
+NNK_ROWS(rows_float32, WIDE, FUSED_FLOAT32)
+#ifdef NNK_AVX2
+#define rows_bfloat16 rows_float32
+#else
+NNK_ROWS(rows_bfloat16, AVX512_BF16, FUSED_BFLOAT16)
+#endif
 
 // MARK: - A unit of work
 
@@ -123,7 +133,7 @@ typedef struct {
 
 static const uint32_t *source_tile(const nnk_unit *u, nnk_tiles *t, ptrdiff_t first, int offset, ptrdiff_t sample,
                                    ptrdiff_t row, ptrdiff_t plane) {
-  const nnk_weight_gradient *g = u->g;
+  const nnk_convolution *g = u->g;
   ptrdiff_t place = plane % g->kernel[0];
   uint32_t *tile = t->planes + (offset * g->kernel[0] + place) * u->source_rows * u->packed_width * LANES;
   if (t->held[offset][place] == plane) return tile;
@@ -135,7 +145,7 @@ static const uint32_t *source_tile(const nnk_unit *u, nnk_tiles *t, ptrdiff_t fi
     ptrdiff_t y = row * g->stride[1] - g->padding[1] + r;
     uint32_t *to = tile + r * u->packed_width * LANES;
     if (y < 0 || y >= g->input[1]) {
-      memset(to, 0, (size_t)u->packed_width * 64);
+      memset(to, 0, (size_t)(u->packed_width * LANES) * sizeof(uint32_t));
       continue;
     }
     const void *line = from + y * row_elements * bytes;
@@ -147,8 +157,8 @@ static const uint32_t *source_tile(const nnk_unit *u, nnk_tiles *t, ptrdiff_t fi
 
 // All taps of y and groups of channels, strip by strip, so that a strip stays in the first cache.
 static void multiply_tile(const nnk_unit *u, const uint32_t *outputs, const uint32_t *source, ptrdiff_t rows, float *sums) {
-  const nnk_weight_gradient *g = u->g;
-  ptrdiff_t step = g->stride[2] * (g->type == NNK_FLOAT32 ? 1 : 2), groups = group_count(g);
+  const nnk_convolution *g = u->g;
+  ptrdiff_t step = g->stride[2] * nnk_per_word(g->type), groups = group_count(g);
   ptrdiff_t source_row = u->packed_width * LANES, output_row = u->packed_outputs * LANES;
   for (ptrdiff_t first = 0; first < rows; first += u->strip_rows) {
     ptrdiff_t strip = rows - first < u->strip_rows ? rows - first : u->strip_rows;
@@ -162,7 +172,7 @@ static void multiply_tile(const nnk_unit *u, const uint32_t *outputs, const uint
 
 static void run_tile(const nnk_unit *u, nnk_tiles *t, const ptrdiff_t in[2], const ptrdiff_t out[2], ptrdiff_t tile,
                      float *sums) {
-  const nnk_weight_gradient *g = u->g;
+  const nnk_convolution *g = u->g;
   ptrdiff_t tiles_per_plane = (g->output[1] + u->tile_rows - 1) / u->tile_rows, bytes = nnk_size(g->type);
   ptrdiff_t z = tile % g->output[0], row = tile / g->output[0] % tiles_per_plane * u->tile_rows;
   ptrdiff_t sample = tile / g->output[0] / tiles_per_plane;
@@ -191,7 +201,7 @@ static void run_tile(const nnk_unit *u, nnk_tiles *t, const ptrdiff_t in[2], con
 
 static void run_unit(ptrdiff_t index, void *context) {
   const nnk_unit *u = context;
-  const nnk_weight_gradient *g = u->g;
+  const nnk_convolution *g = u->g;
   ptrdiff_t columns = spans(g->input_blocks), per_split = columns * spans(g->output_blocks);
   ptrdiff_t split = index / per_split, i = index % columns * SPAN, o = index % per_split / columns * SPAN;
   ptrdiff_t in[2] = {i, i + SPAN < g->input_blocks ? i + SPAN : g->input_blocks};
@@ -221,7 +231,7 @@ typedef struct {
 // The sums of all splits as one output channel of the plain weight [O][C][kz][ky][kx].
 static void gather_channel(ptrdiff_t o, void *context) {
   const nnk_gather *j = context;
-  const nnk_weight_gradient *g = j->u->g;
+  const nnk_convolution *g = j->u->g;
   ptrdiff_t window = g->kernel[0] * g->kernel[1], per_split = g->input_blocks * g->output_blocks * unit_floats(g);
   for (ptrdiff_t c = 0; c < g->input_channels; ++c) {
     ptrdiff_t lane = c % LANES, unit = o / LANES * g->input_blocks + c / LANES;
@@ -236,15 +246,14 @@ static void gather_channel(ptrdiff_t o, void *context) {
   }
 }
 
-int nnk_weight_gradient_supports(const nnk_weight_gradient *g) {
-  if (!nnk_cpu_has_avx512() || (g->type != NNK_FLOAT32 && !nnk_cpu_has_avx512_bf16())) return 0;
-  if (g->kernel[2] != TAPS || g->kernel[0] > MOST_PLANES || (g->plain_source && g->input_channels > LANES)) return 0;
-  return 1;
+int NNK_VARIANT(nnk_weight_gradient_supports)(const nnk_convolution *g) {
+  return nnk_lanes_are_supported(g->type, g->lanes) && g->kernel[2] == TAPS && g->kernel[0] <= MOST_PLANES &&
+         !(g->plain_source && g->input_channels > LANES);
 }
 
-static nnk_unit plan_units(const nnk_weight_gradient *g) {
+static nnk_unit plan_units(const nnk_convolution *g) {
   nnk_unit u = {.g = g};
-  ptrdiff_t pairs = g->type == NNK_FLOAT32 ? 1 : 2;
+  ptrdiff_t pairs = nnk_per_word(g->type);
   u.packed_outputs = (g->output[2] + pairs - 1) / pairs;
   u.packed_width = (u.packed_outputs * pairs - 1) * g->stride[2] + TAPS;
   ptrdiff_t source_row = u.packed_width * LANES * 4, output_row = u.packed_outputs * LANES * 4;
@@ -267,11 +276,11 @@ static nnk_unit plan_units(const nnk_weight_gradient *g) {
   return u;
 }
 
-ptrdiff_t nnk_weight_gradient_scratch(const nnk_weight_gradient *g) {
+ptrdiff_t NNK_VARIANT(nnk_weight_gradient_scratch)(const nnk_convolution *g) {
   return plan_units(g).splits * g->input_blocks * g->output_blocks * unit_floats(g);
 }
 
-void nnk_weight_gradient_run(const nnk_weight_gradient *g, const void *source, const void *gradient, float *scratch,
+void NNK_VARIANT(nnk_weight_gradient_run)(const nnk_convolution *g, const void *source, const void *gradient, float *scratch,
                              float *weight) {
   nnk_unit u = plan_units(g);
   u.source = source;

@@ -1,4 +1,4 @@
-// The weight gradient of a stride 1 convolution in Winograd's form, on AVX-512: for each of 16 positions the product of
+// The weight gradient of a stride 1 convolution in Winograd's form: for each of 16 positions the product of
 // the transformed source and gradient, summed over tiles; then G' s G gives the nine taps of a plane.
 //
 // A split of the work walks over planes of z with a ring of transformed planes, a band of tile rows of some samples at
@@ -40,12 +40,8 @@ static void transform_plane(const nnk_plan *p, int is_source, const ptrdiff_t sa
           lines[i] = y < 0 || y >= g->extent[1] ? zero : plane + y * row;
         }
         uint32_t *target = to + b * p->words;
-        if (g->type == NNK_FLOAT32)
-          (is_source ? nnk_winograd_source_words_float32 : nnk_winograd_gradient_words_float32)(
-            lines, g->extent[2], p->columns, target, tile, position);
-        else
-          (is_source ? nnk_winograd_source_words_bfloat16 : nnk_winograd_gradient_words_bfloat16)(
-            lines, g->extent[2], p->columns, target, tile, position);
+        (is_source ? nnk_winograd_source_words : nnk_winograd_gradient_words)(
+          g->type, lines, g->extent[2], p->columns, target, tile, position);
       }
     }
   }
@@ -63,7 +59,7 @@ static void add_products(const nnk_plan *p, const uint32_t *const *ring, const u
           const uint32_t *d = gradient + (a * g->output_blocks + o) * p->words;
           ptrdiff_t block = 16 * LANES * LANES * g->depth;
           float *to = sums + o * g->input_blocks * block + ((i * g->depth + k) * 16 + a) * LANES * LANES * vectors;
-          nnk_sums(g->type, vectors, x, d, p->words, count, to);
+          nnk_sums(nnk_inner(g->type), vectors, x, d, p->words, count, to);
         }
       }
     }
@@ -97,7 +93,7 @@ static void run_split(ptrdiff_t split, void *context) {
       ptrdiff_t plane = z - half + k;
       ring[k] = plane < 0 || plane >= g->extent[0] ? NULL : planes + plane % depth * source_plane;
     }
-    add_products(p, ring, gradient, g->type == NNK_FLOAT32 ? tiles : (tiles + 1) / 2, sums);
+    add_products(p, ring, gradient, (tiles + nnk_per_word(g->type) - 1) / nnk_per_word(g->type), sums);
   }
   free(planes);
 }
@@ -110,7 +106,7 @@ typedef struct {
 } nnk_gather;
 
 // One vector of output channels with one input channel: the sums of all splits as nine taps for each tap of z.
-AVX512 static void gather_vector(const nnk_gather *j, ptrdiff_t o, ptrdiff_t c) {
+WIDE static void gather_vector(const nnk_gather *j, ptrdiff_t o, ptrdiff_t c) {
   const nnk_plan *p = j->p;
   const nnk_winograd *g = p->g;
   ptrdiff_t span = o / SPAN * SPAN, vectors = span + 1 < g->output_blocks ? 2 : 1;
@@ -118,26 +114,26 @@ AVX512 static void gather_vector(const nnk_gather *j, ptrdiff_t o, ptrdiff_t c) 
     c / LANES * g->depth * 16 * LANES * LANES * vectors + (c % LANES * vectors + o - span) * LANES;
   ptrdiff_t left = g->output_channels - o * LANES, lanes = left < LANES ? left : LANES;
   for (ptrdiff_t k = 0; k < g->depth; ++k) {
-    __m512 s[4][4], rows[3][4];
+    nnk_vector s[4][4], rows[3][4];
     for (int a = 0; a < 16; ++a) {
       const float *from = base + (k * 16 + a) * LANES * LANES * vectors;
-      s[a / 4][a % 4] = _mm512_loadu_ps(from);
+      s[a / 4][a % 4] = vector_load(from);
       for (ptrdiff_t i = 1; i < p->splits; ++i)
-        s[a / 4][a % 4] = _mm512_add_ps(s[a / 4][a % 4], _mm512_loadu_ps(from + i * p->sum_floats));
+        s[a / 4][a % 4] = s[a / 4][a % 4] + vector_load(from + i * p->sum_floats);
     }
-    const __m512 half = _mm512_set1_ps(0.5f);
+    const nnk_vector half = vector_all(0.5f);
     for (int i = 0; i < 4; ++i) {
-      __m512 sum = _mm512_mul_ps(half, _mm512_add_ps(s[1][i], s[2][i]));
-      rows[0][i] = _mm512_add_ps(s[0][i], sum);
-      rows[1][i] = _mm512_mul_ps(half, _mm512_sub_ps(s[1][i], s[2][i]));
-      rows[2][i] = _mm512_add_ps(s[3][i], sum);
+      nnk_vector sum = half * (s[1][i] + s[2][i]);
+      rows[0][i] = s[0][i] + sum;
+      rows[1][i] = half * (s[1][i] - s[2][i]);
+      rows[2][i] = s[3][i] + sum;
     }
     float taps[9][LANES];
     for (int i = 0; i < 3; ++i) {
-      __m512 sum = _mm512_mul_ps(half, _mm512_add_ps(rows[i][1], rows[i][2]));
-      _mm512_storeu_ps(taps[3 * i], _mm512_add_ps(rows[i][0], sum));
-      _mm512_storeu_ps(taps[3 * i + 1], _mm512_mul_ps(half, _mm512_sub_ps(rows[i][1], rows[i][2])));
-      _mm512_storeu_ps(taps[3 * i + 2], _mm512_add_ps(rows[i][3], sum));
+      nnk_vector sum = half * (rows[i][1] + rows[i][2]);
+      vector_store(taps[3 * i], rows[i][0] + sum);
+      vector_store(taps[3 * i + 1], half * (rows[i][1] - rows[i][2]));
+      vector_store(taps[3 * i + 2], rows[i][3] + sum);
     }
     for (ptrdiff_t lane = 0; lane < lanes; ++lane)
       for (int i = 0; i < 9; ++i)
@@ -153,7 +149,7 @@ static void gather_block(ptrdiff_t o, void *context) {
 // As many samples and rows at a time as the cache holds, at least LEAST_TILES where there are as many.
 static nnk_plan plan_gradient(const nnk_winograd *g) {
   nnk_plan p = {.g = g, .columns = (g->extent[2] + 1) / 2, .rows = (g->extent[1] + 1) / 2};
-  ptrdiff_t tile = 16 * LANES * nnk_size(g->type) * (g->depth * g->input_blocks + g->output_blocks);
+  ptrdiff_t tile = 16 * LANES * nnk_size(nnk_inner(g->type)) * (g->depth * g->input_blocks + g->output_blocks);
   ptrdiff_t most = CACHE_BYTES / tile < LEAST_TILES ? LEAST_TILES : CACHE_BYTES / tile;
   p.band = most / p.columns < 1 ? 1 : most / p.columns > p.rows ? p.rows : most / p.columns;
   p.bands = (p.rows + p.band - 1) / p.band;
@@ -164,19 +160,19 @@ static nnk_plan plan_gradient(const nnk_winograd *g) {
   p.sets = (g->batch + p.samples - 1) / p.samples;
   p.samples = (g->batch + p.sets - 1) / p.sets;  // of equal size
   ptrdiff_t tiles = p.samples * p.band * p.columns;
-  p.words = (g->type == NNK_FLOAT32 ? tiles : (tiles + 1) / 2) * LANES;
+  p.words = (tiles + nnk_per_word(g->type) - 1) / nnk_per_word(g->type) * LANES;
   p.sum_floats = 16 * g->depth * g->input_blocks * g->output_blocks * LANES * LANES;
   ptrdiff_t units = p.sets * p.bands * g->extent[0];
   p.splits = nnk_thread_count() < units ? nnk_thread_count() : units;
   return p;
 }
 
-ptrdiff_t nnk_winograd_gradient_scratch(const nnk_winograd *g) {
+ptrdiff_t NNK_VARIANT(nnk_winograd_gradient_scratch)(const nnk_winograd *g) {
   nnk_plan p = plan_gradient(g);
   return p.splits * p.sum_floats;
 }
 
-void nnk_winograd_weight_gradient(const nnk_winograd *g, const void *source, const void *gradient, float *scratch,
+void NNK_VARIANT(nnk_winograd_weight_gradient)(const nnk_winograd *g, const void *source, const void *gradient, float *scratch,
                                   float *weight) {
   nnk_plan p = plan_gradient(g);
   p.source = source;

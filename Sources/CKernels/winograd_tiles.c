@@ -1,61 +1,63 @@
 // Winograd's transforms of a row of 4 x 4 tiles that lie two voxels apart: B' d B of the source, and A d A' of the
-// gradient for the weight gradient. Sixteen vectors of 16 channels a tile, one per position.
+// gradient for the weight gradient. Sixteen vectors of a block's channels a tile, one per position.
 #include "winograd_internal.h"
 
 // A column of four voxels of the source, transformed along y; zero outside.
-#define NNK_SOURCE_COLUMN(NAME, TARGET, ELEMENT, LOAD)                                                                \
-  TARGET NNK_INLINE void NAME(const void *const *lines, ptrdiff_t x, ptrdiff_t width, __m512 c[4]) {                   \
+#define NNK_SOURCE_COLUMN(NAME, ELEMENT, LOAD)                                                                        \
+  WIDE NNK_INLINE void NAME(const void *const *lines, ptrdiff_t x, ptrdiff_t width, nnk_vector c[4]) {                 \
     if (x < 0 || x >= width) {                                                                                        \
-      UNROLLED for (int i = 0; i < 4; ++i) c[i] = _mm512_setzero_ps();                                                \
+      UNROLLED for (int i = 0; i < 4; ++i) c[i] = vector_all(0);                                                      \
       return;                                                                                                         \
     }                                                                                                                 \
-    __m512 d0 = LOAD((const ELEMENT *)lines[0] + x * LANES), d1 = LOAD((const ELEMENT *)lines[1] + x * LANES);        \
-    __m512 d2 = LOAD((const ELEMENT *)lines[2] + x * LANES), d3 = LOAD((const ELEMENT *)lines[3] + x * LANES);        \
-    c[0] = _mm512_sub_ps(d0, d2);                                                                                     \
-    c[1] = _mm512_add_ps(d1, d2);                                                                                     \
-    c[2] = _mm512_sub_ps(d2, d1);                                                                                     \
-    c[3] = _mm512_sub_ps(d1, d3);                                                                                     \
+    nnk_vector d[4];                                                                                                  \
+    UNROLLED for (int i = 0; i < 4; ++i) d[i] = LOAD((const ELEMENT *)lines[i] + x * LANES);                          \
+    c[0] = d[0] - d[2];                                                                                               \
+    c[1] = d[1] + d[2];                                                                                               \
+    c[2] = d[2] - d[1];                                                                                               \
+    c[3] = d[1] - d[3];                                                                                               \
   }
-NNK_SOURCE_COLUMN(source_column_float32, AVX512, float, NNK_LOAD_FLOAT32)
-NNK_SOURCE_COLUMN(source_column_bfloat16, AVX512_BF16, uint16_t, NNK_LOAD_BFLOAT16)
+NNK_SOURCE_COLUMN(source_column_float32, float, vector_load)
+NNK_SOURCE_COLUMN(source_column_bfloat16, uint16_t, vector_load_half)
 
 // Four columns' element i as the four positions of row i.
-AVX512 NNK_INLINE void source_row(const __m512 *a, const __m512 *b, const __m512 *c, const __m512 *d, int i, __m512 v[4]) {
-  v[0] = _mm512_sub_ps(a[i], c[i]);
-  v[1] = _mm512_add_ps(b[i], c[i]);
-  v[2] = _mm512_sub_ps(c[i], b[i]);
-  v[3] = _mm512_sub_ps(b[i], d[i]);
+WIDE NNK_INLINE void source_row(const nnk_vector *a, const nnk_vector *b, const nnk_vector *c, const nnk_vector *d, int i,
+                                nnk_vector v[4]) {
+  v[0] = a[i] - c[i];
+  v[1] = b[i] + c[i];
+  v[2] = c[i] - b[i];
+  v[3] = b[i] - d[i];
 }
 
 // A column of two voxels of the gradient, likewise.
-#define NNK_GRADIENT_COLUMN(NAME, TARGET, ELEMENT, LOAD)                                                              \
-  TARGET NNK_INLINE void NAME(const void *const *lines, ptrdiff_t x, ptrdiff_t width, __m512 c[4]) {                   \
+#define NNK_GRADIENT_COLUMN(NAME, ELEMENT, LOAD)                                                                      \
+  WIDE NNK_INLINE void NAME(const void *const *lines, ptrdiff_t x, ptrdiff_t width, nnk_vector c[4]) {                 \
     if (x >= width) {                                                                                                 \
-      UNROLLED for (int i = 0; i < 4; ++i) c[i] = _mm512_setzero_ps();                                                \
+      UNROLLED for (int i = 0; i < 4; ++i) c[i] = vector_all(0);                                                      \
       return;                                                                                                         \
     }                                                                                                                 \
-    __m512 d0 = LOAD((const ELEMENT *)lines[0] + x * LANES), d1 = LOAD((const ELEMENT *)lines[1] + x * LANES);        \
+    nnk_vector d0 = LOAD((const ELEMENT *)lines[0] + x * LANES), d1 = LOAD((const ELEMENT *)lines[1] + x * LANES);    \
     c[0] = d0;                                                                                                        \
-    c[1] = _mm512_add_ps(d0, d1);                                                                                     \
-    c[2] = _mm512_sub_ps(d0, d1);                                                                                     \
-    c[3] = _mm512_sub_ps(_mm512_setzero_ps(), d1);                                                                    \
+    c[1] = d0 + d1;                                                                                                   \
+    c[2] = d0 - d1;                                                                                                   \
+    c[3] = vector_all(0) - d1;                                                                                        \
   }
-NNK_GRADIENT_COLUMN(gradient_column_float32, AVX512, float, NNK_LOAD_FLOAT32)
-NNK_GRADIENT_COLUMN(gradient_column_bfloat16, AVX512_BF16, uint16_t, NNK_LOAD_BFLOAT16)
+NNK_GRADIENT_COLUMN(gradient_column_float32, float, vector_load)
+NNK_GRADIENT_COLUMN(gradient_column_bfloat16, uint16_t, vector_load_half)
 
-AVX512 NNK_INLINE void gradient_row(const __m512 *a, const __m512 *b, int i, __m512 v[4]) {
+WIDE NNK_INLINE void gradient_row(const nnk_vector *a, const nnk_vector *b, int i, nnk_vector v[4]) {
   v[0] = a[i];
-  v[1] = _mm512_add_ps(a[i], b[i]);
-  v[2] = _mm512_sub_ps(a[i], b[i]);
-  v[3] = _mm512_sub_ps(_mm512_setzero_ps(), b[i]);
+  v[1] = a[i] + b[i];
+  v[2] = a[i] - b[i];
+  v[3] = vector_all(0) - b[i];
 }
 
 // MARK: - Tiles in groups, one vector after the other
 
+// ELEMENT is what is multiplied; the column knows what is stored.
 #define NNK_TILES(NAME, TARGET, ELEMENT, COLUMN, STORE)                                                               \
-  TARGET void NAME(const void *const *lines, ptrdiff_t width, ptrdiff_t columns, ELEMENT *to, ptrdiff_t first,         \
-                   ptrdiff_t position) {                                                                              \
-    __m512 a[4], b[4], c[4], d[4], v[4];                                                                              \
+  TARGET static void NAME(const void *const *lines, ptrdiff_t width, ptrdiff_t columns, ELEMENT *to, ptrdiff_t first,  \
+                          ptrdiff_t position) {                                                                       \
+    nnk_vector a[4], b[4], c[4], d[4], v[4];                                                                          \
     COLUMN(lines, -1, width, a);                                                                                      \
     COLUMN(lines, 0, width, b);                                                                                       \
     ptrdiff_t lane = first % TILES;                                                                                   \
@@ -73,56 +75,74 @@ AVX512 NNK_INLINE void gradient_row(const __m512 *a, const __m512 *b, int i, __m
       if (++lane == TILES) lane = 0, to += 16 * position;                                                             \
     }                                                                                                                 \
   }
-NNK_TILES(nnk_winograd_tiles_float32, AVX512, float, source_column_float32, NNK_STORE_FLOAT32)
-NNK_TILES(nnk_winograd_tiles_bfloat16, AVX512_BF16, uint16_t, source_column_bfloat16, NNK_STORE_BFLOAT16)
+NNK_TILES(tiles_float32, WIDE, float, source_column_float32, vector_store)
+#ifdef NNK_AVX2
+NNK_TILES(tiles_bfloat16, WIDE, float, source_column_bfloat16, vector_store)
+#else
+NNK_TILES(tiles_bfloat16, WIDE_BF16, uint16_t, source_column_bfloat16, vector_store_half)
+#endif
+
+void nnk_winograd_tiles(nnk_type type, const void *const *lines, ptrdiff_t width, ptrdiff_t columns, void *to,
+                        ptrdiff_t first, ptrdiff_t position) {
+  if (type == NNK_FLOAT32) tiles_float32(lines, width, columns, to, first, position);
+  else tiles_bfloat16(lines, width, columns, to, first, position);
+}
 
 // MARK: - Tiles for sums over tiles: words of 32 bits, a float or in bfloat16 a pair of neighbouring tiles
 
-// A row of float32 tiles; `first` is the number of the first, `position` and `to` count words.
-AVX512 void nnk_winograd_source_words_float32(const void *const *lines, ptrdiff_t width, ptrdiff_t columns, uint32_t *to,
-                                              ptrdiff_t first, ptrdiff_t position) {
-  __m512 a[4], b[4], c[4], d[4], v[4];
-  source_column_float32(lines, -1, width, a);
-  source_column_float32(lines, 0, width, b);
-  to += first * LANES;
-  for (ptrdiff_t t = 0; t < columns; ++t, to += LANES) {
-    source_column_float32(lines, 2 * t + 1, width, c);
-    source_column_float32(lines, 2 * t + 2, width, d);
-    uint32_t *p = to;
-    UNROLLED for (int i = 0; i < 4; ++i) {
-      source_row(a, b, c, d, i, v);
-      UNROLLED for (int j = 0; j < 4; ++j, p += position) _mm512_storeu_ps((float *)p, v[j]);
-      a[i] = c[i];
-      b[i] = d[i];
-    }
+// A row of tiles as floats; `first` is the number of the first, `position` and `to` count words.
+#define NNK_SOURCE_WORDS(NAME, COLUMN)                                                                                \
+  WIDE static void NAME(const void *const *lines, ptrdiff_t width, ptrdiff_t columns, uint32_t *to, ptrdiff_t first,   \
+                        ptrdiff_t position) {                                                                         \
+    nnk_vector a[4], b[4], c[4], d[4], v[4];                                                                          \
+    COLUMN(lines, -1, width, a);                                                                                      \
+    COLUMN(lines, 0, width, b);                                                                                       \
+    to += first * LANES;                                                                                              \
+    for (ptrdiff_t t = 0; t < columns; ++t, to += LANES) {                                                            \
+      COLUMN(lines, 2 * t + 1, width, c);                                                                             \
+      COLUMN(lines, 2 * t + 2, width, d);                                                                             \
+      uint32_t *p = to;                                                                                               \
+      UNROLLED for (int i = 0; i < 4; ++i) {                                                                          \
+        source_row(a, b, c, d, i, v);                                                                                 \
+        UNROLLED for (int j = 0; j < 4; ++j, p += position) vector_store((float *)p, v[j]);                           \
+        a[i] = c[i];                                                                                                  \
+        b[i] = d[i];                                                                                                  \
+      }                                                                                                               \
+    }                                                                                                                 \
   }
-}
 
-AVX512 void nnk_winograd_gradient_words_float32(const void *const *lines, ptrdiff_t width, ptrdiff_t columns, uint32_t *to,
-                                                ptrdiff_t first, ptrdiff_t position) {
-  __m512 a[4], b[4], v[4];
-  to += first * LANES;
-  for (ptrdiff_t t = 0; t < columns; ++t, to += LANES) {
-    gradient_column_float32(lines, 2 * t, width, a);
-    gradient_column_float32(lines, 2 * t + 1, width, b);
-    uint32_t *p = to;
-    UNROLLED for (int i = 0; i < 4; ++i) {
-      gradient_row(a, b, i, v);
-      UNROLLED for (int j = 0; j < 4; ++j, p += position) _mm512_storeu_ps((float *)p, v[j]);
-    }
+#define NNK_GRADIENT_WORDS(NAME, COLUMN)                                                                              \
+  WIDE static void NAME(const void *const *lines, ptrdiff_t width, ptrdiff_t columns, uint32_t *to, ptrdiff_t first,   \
+                        ptrdiff_t position) {                                                                         \
+    nnk_vector a[4], b[4], v[4];                                                                                      \
+    to += first * LANES;                                                                                              \
+    for (ptrdiff_t t = 0; t < columns; ++t, to += LANES) {                                                            \
+      COLUMN(lines, 2 * t, width, a);                                                                                 \
+      COLUMN(lines, 2 * t + 1, width, b);                                                                             \
+      uint32_t *p = to;                                                                                               \
+      UNROLLED for (int i = 0; i < 4; ++i) {                                                                          \
+        gradient_row(a, b, i, v);                                                                                     \
+        UNROLLED for (int j = 0; j < 4; ++j, p += position) vector_store((float *)p, v[j]);                           \
+      }                                                                                                               \
+    }                                                                                                                 \
   }
-}
+NNK_SOURCE_WORDS(source_words_float32, source_column_float32)
+NNK_GRADIENT_WORDS(gradient_words_float32, gradient_column_float32)
 
+#ifdef NNK_AVX2
+NNK_SOURCE_WORDS(source_words_bfloat16, source_column_bfloat16)
+NNK_GRADIENT_WORDS(gradient_words_bfloat16, gradient_column_bfloat16)
+#else
 // One tile on its own: an even one leaves room for its neighbour, an odd one joins what is there.
-AVX512_BF16 NNK_INLINE void store_half(uint32_t *p, __m512 v, int is_odd) {
+AVX512_BF16 NNK_INLINE void store_half(uint32_t *p, nnk_vector v, int is_odd) {
   __m512i half = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(v));
   if (is_odd) half = _mm512_or_si512(_mm512_slli_epi32(half, 16), _mm512_loadu_si512(p));
   _mm512_storeu_si512(p, half);
 }
 
-AVX512_BF16 void nnk_winograd_source_words_bfloat16(const void *const *lines, ptrdiff_t width, ptrdiff_t columns,
-                                                    uint32_t *to, ptrdiff_t first, ptrdiff_t position) {
-  __m512 a[4], b[4], c[4], d[4], e[4], f[4], v[4], w[4];
+AVX512_BF16 static void source_words_bfloat16(const void *const *lines, ptrdiff_t width, ptrdiff_t columns, uint32_t *to,
+                                              ptrdiff_t first, ptrdiff_t position) {
+  nnk_vector a[4], b[4], c[4], d[4], e[4], f[4], v[4], w[4];
   source_column_bfloat16(lines, -1, width, a);
   source_column_bfloat16(lines, 0, width, b);
   for (ptrdiff_t t = 0; t < columns;) {
@@ -153,9 +173,9 @@ AVX512_BF16 void nnk_winograd_source_words_bfloat16(const void *const *lines, pt
   }
 }
 
-AVX512_BF16 void nnk_winograd_gradient_words_bfloat16(const void *const *lines, ptrdiff_t width, ptrdiff_t columns,
-                                                      uint32_t *to, ptrdiff_t first, ptrdiff_t position) {
-  __m512 a[4], b[4], c[4], d[4], v[4], w[4];
+AVX512_BF16 static void gradient_words_bfloat16(const void *const *lines, ptrdiff_t width, ptrdiff_t columns, uint32_t *to,
+                                                ptrdiff_t first, ptrdiff_t position) {
+  nnk_vector a[4], b[4], c[4], d[4], v[4], w[4];
   for (ptrdiff_t t = 0; t < columns;) {
     uint32_t *p = to + (first + t) / 2 * LANES;
     gradient_column_bfloat16(lines, 2 * t, width, a);
@@ -178,4 +198,15 @@ AVX512_BF16 void nnk_winograd_gradient_words_bfloat16(const void *const *lines, 
     }
     t += 2;
   }
+}
+#endif
+
+void nnk_winograd_source_words(nnk_type type, const void *const *lines, ptrdiff_t width, ptrdiff_t columns, uint32_t *to,
+                               ptrdiff_t first, ptrdiff_t position) {
+  (type == NNK_FLOAT32 ? source_words_float32 : source_words_bfloat16)(lines, width, columns, to, first, position);
+}
+
+void nnk_winograd_gradient_words(nnk_type type, const void *const *lines, ptrdiff_t width, ptrdiff_t columns, uint32_t *to,
+                                 ptrdiff_t first, ptrdiff_t position) {
+  (type == NNK_FLOAT32 ? gradient_words_float32 : gradient_words_bfloat16)(lines, width, columns, to, first, position);
 }

@@ -16,6 +16,7 @@ final class CountingBackend: Backend {
 
   let name = "counting"
   var supportedPrecisions: [Precision] { [.float32, .bfloat16] }
+  var trainingPrecision: Precision { .float32 }
 
   private func padded(_ channelCount: Int) -> Int { (channelCount + block - 1) / block * block }
 

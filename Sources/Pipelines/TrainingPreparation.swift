@@ -127,8 +127,7 @@ extension Pipeline {
       }
       ?? (isAnew ? nil : RunIdentity.pretrainedWeights(in: folder))
     let precision =
-      request.precision ?? known
-      ?? (backend.supportedPrecisions.contains(.bfloat16) ? .bfloat16 : .float32)
+      request.precision ?? known ?? backend.trainingPrecision
     guard backend.supportedPrecisions.contains(precision) else {
       throw Diagnostic(
         "this machine cannot compute in \(precision.rawValue)", at: folder.path,

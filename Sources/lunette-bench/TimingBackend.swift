@@ -29,6 +29,7 @@ final class TimingBackend: Backend {
   var name: String { inner.name }
   var pool: TensorPool { inner.pool }
   var supportedPrecisions: [Precision] { inner.supportedPrecisions }
+  var trainingPrecision: Precision { inner.trainingPrecision }
 
   private func timed<T>(
     _ name: String, _ detail: String = "", flops: Double = 0, _ body: () throws -> T

@@ -9,13 +9,16 @@ private let floatTolerance = 4e-6
 /// Transformed sources and weights are rounded to eight bits, and the result is.
 private let halfTolerance = 8e-3
 
-private let hasVectors = CPUBackend.processorFeatures.contains("AVX-512")
+/// Channels per block that this processor has kernels for.
+private let blocks =
+  (CPUBackend.processorFeatures.contains("AVX-512") ? [16] : [])
+  + (CPUBackend.processorFeatures.contains("AVX2") ? [8] : [])
 
-@Suite(.serialized, .enabled(if: hasVectors, "this processor has no AVX-512"))
+@Suite(.serialized, .enabled(if: !blocks.isEmpty, "this processor has no AVX2"))
 struct WinogradTests {
-  private let backend: CPUBackend
-
-  init() throws { backend = try CPUBackend(convolutionForm: .winograd) }
+  private func backend(_ block: Int) throws -> CPUBackend {
+    try CPUBackend(convolutionForm: .winograd, block: block)
+  }
 
   static let convolutions = [
     ConvolutionCase(source: [2, 16, 3, 4, 6], outputs: 32, kernel: [3, 3, 3], stride: [1, 1, 1]),
@@ -31,29 +34,27 @@ struct WinogradTests {
     ConvolutionCase(source: [1, 16, 21, 6, 6], outputs: 16, kernel: [3, 3, 3], stride: [1, 1, 1]),
   ]
 
-  private func agreement(_ c: ConvolutionCase, _ precision: Precision) throws -> ConvolutionAgreement {
-    try ConvolutionAgreement(c, precision, on: backend)
-  }
-
-  @Test("In float32, all three directions agree with the definition", arguments: convolutions)
-  func float32(_ c: ConvolutionCase) throws {
-    let found = try agreement(c, .float32)
+  @Test("In float32, all three directions agree with the definition", arguments: convolutions, blocks)
+  func float32(_ c: ConvolutionCase, _ block: Int) throws {
+    let found = try ConvolutionAgreement(c, .float32, on: backend(block))
     #expect(found.result < floatTolerance)
     #expect(found.sourceGradient < floatTolerance)
     #expect(found.weightGradient < floatTolerance)
   }
 
-  @Test("In bfloat16, they agree to the rounding of tiles", arguments: convolutions)
-  func bfloat16(_ c: ConvolutionCase) throws {
+  @Test("In bfloat16, they agree to the rounding of tiles", arguments: convolutions, blocks)
+  func bfloat16(_ c: ConvolutionCase, _ block: Int) throws {
+    let backend = try backend(block)
     guard backend.supportedPrecisions.contains(.bfloat16) else { return }
-    let found = try agreement(c, .bfloat16)
+    let found = try ConvolutionAgreement(c, .bfloat16, on: backend)
     #expect(found.result < halfTolerance)
     #expect(found.sourceGradient < halfTolerance)
     #expect(found.weightGradient < halfTolerance)
   }
 
-  @Test("Lanes beyond the channels stay zero")
-  func padding() throws {
+  @Test("Lanes beyond the channels stay zero", arguments: blocks)
+  func padding(_ block: Int) throws {
+    let backend = try backend(block)
     let source = backend.activation(
       Tensor(randomArray([1, 16, 2, 6, 6], seed: 1), pool: backend.pool), precision: .float32)
     let weight = Tensor(randomArray([20, 16, 3, 3, 3], seed: 2), pool: backend.pool)
@@ -61,9 +62,9 @@ struct WinogradTests {
       source, weight: weight, bias: nil,
       geometry: ConvolutionGeometry(kernel: [3, 3, 3], stride: [1, 1, 1]))
     let lanes = UnsafeBufferPointer(start: result.floats, count: result.storedCount)
-    let second = lanes.suffix(result.storedCount / 2)
-    #expect(second.enumerated().allSatisfy { $0.offset % 16 < 4 || $0.element == 0 })
-    #expect(second.contains { $0 != 0 })
+    let last = lanes.suffix(block * result.voxelCount)
+    #expect(last.enumerated().allSatisfy { $0.offset % block < 4 || $0.element == 0 })
+    #expect(last.contains { $0 != 0 })
     withExtendedLifetime(result) {}
   }
 
@@ -86,8 +87,9 @@ struct WinogradTests {
         geometry: ConvolutionGeometry(kernel: [3, 3, 3], stride: [1, 1, 1]), form: .direct) == nil)
   }
 
-  @Test("Packed weights follow an update, and either direction finds its own")
-  func updates() throws {
+  @Test("Packed weights follow an update, and either direction finds its own", arguments: blocks)
+  func updates(_ block: Int) throws {
+    let backend = try backend(block)
     let geometry = ConvolutionGeometry(kernel: [3, 3], stride: [1, 1])
     let source = backend.activation(
       Tensor(randomArray([1, 16, 6, 6], seed: 1), pool: backend.pool), precision: .float32)

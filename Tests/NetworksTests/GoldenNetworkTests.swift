@@ -76,7 +76,7 @@ private let stepTolerance = 5e-3
       let tolerance = step == 0 ? firstLossTolerance : lossTolerance
       #expect(abs(loss(heads, targets, on: tape) - expected) < tolerance, "step \(step)")
       try tape.backward()
-      if step == 0 { checkGradients(of: network, golden) }
+      if step == 0 { try checkGradients(of: network, golden, name) }
       #expect(abs(optimizer.clip(12) / norms[step] - 1) < stepTolerance, "gradient norm of step \(step)")
       optimizer.step()
     }
@@ -85,15 +85,31 @@ private let stepTolerance = 5e-3
     #expect(distance < stepTolerance)
   }
 
-  private func checkGradients(of network: any SegmentationNetwork, _ golden: JSON) {
-    for parameter in network.parameters {
+  /// The norms have to be those of the golden or those in double precision, all of them.
+  ///
+  /// In plain3d_aniso one voxel lies 2e-7 beyond leaky ReLU's kink, less than the rounding of float32. The golden has it on
+  /// the other side, nnU-Net in double precision (and in float32 on processors without AVX-512) where it belongs.
+  private func checkGradients(of network: any SegmentationNetwork, _ golden: JSON, _ name: String) throws {
+    let exact = Goldens.repository.appending(path: "Tests/NetworksTests/Fixtures/\(name)-double.json")
+    let wrong = parametersWithWrongGradients(of: network, golden)
+    if wrong.isEmpty || !FileManager.default.fileExists(atPath: exact.path) {
+      #expect(wrong == [], "gradients that are not the golden's")
+    } else {
+      let found = try parametersWithWrongGradients(of: network, JSON(contentsOf: exact))
+      #expect(found == [], "gradients that are neither the golden's, \(wrong), nor those in double precision")
+    }
+  }
+
+  private func parametersWithWrongGradients(
+    of network: any SegmentationNetwork, _ golden: JSON
+  ) -> [String] {
+    network.parameters.filter { parameter in
       guard let expected = golden["grad_l2_per_parameter_step0"]?[parameter.name]?.double else {
-        #expect(parameter.gradient == nil, "\(parameter.name) has a gradient the reference lacks")
-        continue
+        return parameter.gradient != nil
       }
       let norm = parameter.gradient.map { backend.norm(of: [$0]) } ?? 0
       // The reference's gradients of biases before a norm are rounding noise around zero.
-      #expect(abs(norm - expected) < gradientTolerance * expected + 1e-7, "\(parameter.name)")
-    }
+      return abs(norm - expected) >= gradientTolerance * expected + 1e-7
+    }.map(\.name)
   }
 }

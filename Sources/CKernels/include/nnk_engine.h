@@ -15,6 +15,9 @@ void nnk_parallel(ptrdiff_t count, void (*body)(ptrdiff_t index, void *context),
 int nnk_cpu_has_avx512(void);
 int nnk_cpu_has_avx2(void);
 int nnk_cpu_has_avx512_bf16(void);
+// Whether products of blocks of `lanes` channels can be computed: 16 with AVX-512, 8 with AVX2. Activations of bfloat16
+// need AVX-512's dot products with 16; with 8 they are widened and multiplied as float32.
+int nnk_lanes_are_supported(nnk_type type, int lanes);
 // A matrix unit for bfloat16, with leave from the system to use it.
 int nnk_cpu_has_amx(void);
 
@@ -147,20 +150,29 @@ double nnk_focal(const float *entropy, ptrdiff_t count, float gamma, float scale
 // reference mass, voxels counted: [N][R][5]. Targets [N][T][V], the last an ignore map if has_ignore.
 void nnk_region_sums(const float *x, const float *p, const int16_t *targets, ptrdiff_t samples, ptrdiff_t regions,
                      ptrdiff_t targets_per_sample, ptrdiff_t voxels, int has_ignore, double *sums);
-// A convolution whose weight gradient is wanted. Activations in blocks of 16 channels; a source of at most 16 channels may
-// be plain instead. Extents along z, y, x; a plane has an extent of 1 along z.
+// A convolution by its definition. Activations in blocks of `lanes` channels; a source of at most as many
+// channels may be plain instead. Extents along z, y, x; a plane has an extent of 1 along z.
 typedef struct {
   nnk_type type;
-  int plain_source;
+  int lanes, plain_source;
   ptrdiff_t batch, input_channels, output_channels, input_blocks, output_blocks;
   ptrdiff_t input[3], output[3], kernel[3], stride[3], padding[3];
-} nnk_weight_gradient;
-// Whether this processor can do it: AVX-512, three taps along x.
-int nnk_weight_gradient_supports(const nnk_weight_gradient *g);
+} nnk_convolution;
+// Whether this processor can do it and there are three taps along x.
+int nnk_weight_gradient_supports(const nnk_convolution *g);
 // Floats of scratch space, then the plain weight gradient [O][C][z][y][x] itself.
-ptrdiff_t nnk_weight_gradient_scratch(const nnk_weight_gradient *g);
-void nnk_weight_gradient_run(const nnk_weight_gradient *g, const void *source, const void *gradient, float *scratch,
+ptrdiff_t nnk_weight_gradient_scratch(const nnk_convolution *g);
+void nnk_weight_gradient_run(const nnk_convolution *g, const void *source, const void *gradient, float *scratch,
                              float *weight);
+
+// The same forward and back to the source, between blocked activations.
+int nnk_strided_supports(const nnk_convolution *g);
+// The weights as the products take them, for the way forward or back to the source.
+ptrdiff_t nnk_strided_weight_bytes(const nnk_convolution *g);
+void nnk_strided_pack(const nnk_convolution *g, const float *weight, int is_adjoint, void *packed);
+// bias: [output channels padded] or NULL.
+void nnk_strided_forward(const nnk_convolution *g, const void *source, const void *packed, const float *bias, void *result);
+void nnk_strided_adjoint(const nnk_convolution *g, const void *gradient, const void *packed, void *source);
 
 // An output head: logits [N][K][V] in float32 from features in blocks of channels.
 typedef struct {
@@ -207,13 +219,14 @@ void nnk_label_confusion(const float *x, const int16_t *labels, ptrdiff_t sample
 void nnk_region_confusion(const float *x, const int16_t *targets, ptrdiff_t samples, ptrdiff_t regions,
                           ptrdiff_t targets_per_sample, ptrdiff_t voxels, int has_ignore, int64_t *counts);
 
-// A transposed convolution with kernel = stride: x [N][blocks][D*H*W][16], y [N][blocks][D*kd * H*kh * W*kw][16].
+// A transposed convolution with kernel = stride: x [N][blocks][D*H*W][lanes], y [N][blocks][D*kd * H*kh * W*kw][lanes].
 typedef struct {
   nnk_type type;
+  int lanes;
   ptrdiff_t samples, input_channels, output_channels, input_blocks, output_blocks;
   ptrdiff_t extent[3], kernel[3];  // z, y, x, of x
 } nnk_upsampling;
-// Whether this processor can do it: AVX-512.
+// Whether this processor can do it.
 int nnk_upsampling_supports(const nnk_upsampling *u);
 // Weights [C][O][kz][ky][kx] as the products take them, for the way forward or back to the source.
 ptrdiff_t nnk_upsampling_weight_bytes(const nnk_upsampling *u);
@@ -226,16 +239,17 @@ ptrdiff_t nnk_upsampling_scratch(const nnk_upsampling *u);
 void nnk_upsampling_weight_gradient(const nnk_upsampling *u, const void *x, const void *dy, float *scratch, float *weight);
 
 // A convolution of stride 1 with 3 x 3 taps in the plane and one or three along z, padded so that the extents stay, between
-// activations in blocks of 16 channels; by Winograd's minimal filtering. Weights are float32 [O][C][z][y][x].
+// activations in blocks of `lanes` channels; by Winograd's minimal filtering. Weights are float32 [O][C][z][y][x].
 typedef struct {
   nnk_type type;
+  int lanes;
   ptrdiff_t batch, input_channels, output_channels, input_blocks, output_blocks;
   ptrdiff_t extent[3];  // z, y, x
   ptrdiff_t depth;      // taps along z
 } nnk_winograd;
-// Whether this processor can do it: AVX-512.
+// Whether this processor can do it.
 int nnk_winograd_supports(const nnk_winograd *g);
-// The transformed weights, 16 / 9 of the plain ones in the type of the activations. The adjoint is the gradient by the
+// The transformed weights, 16 / 9 of the plain ones in the type that is multiplied. The adjoint is the gradient by the
 // source: `g` then describes the way from the convolution's output channels to its input channels.
 ptrdiff_t nnk_winograd_weight_bytes(const nnk_winograd *g);
 void nnk_winograd_pack(const nnk_winograd *g, const float *weight, int is_adjoint, void *packed);

@@ -1,0 +1,2 @@
+#define NNK_AVX2
+#include "upsampling.c"
