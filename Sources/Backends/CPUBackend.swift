@@ -96,7 +96,9 @@ package final class CPUBackend: Backend {
     return isBoth ? [.float32, .bfloat16] : [.float32]
   }
 
-  package var trainingPrecision: Precision { Self.multipliesBFloat16 && block == 16 ? .bfloat16 : .float32 }
+  package var trainingPrecision: Precision {
+    block == 16 && nnk_cpu_prefers_bfloat16() != 0 ? .bfloat16 : .float32
+  }
 
   /// Whether the processor has instructions for products of bfloat16; where not, it is only how activations are stored.
   static let multipliesBFloat16 = nnk_cpu_has_avx512_bf16() != 0

@@ -42,6 +42,10 @@ int nnk_cpu_has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_
 
 int nnk_cpu_has_avx512_bf16(void) { return __builtin_cpu_supports("avx512bf16"); }
 
+int nnk_cpu_prefers_bfloat16(void) {
+  return nnk_cpu_has_amx() || (nnk_cpu_has_avx512_bf16() && !__builtin_cpu_is("intel"));
+}
+
 int nnk_lanes_are_supported(nnk_type type, int lanes) {
   if (lanes == 8) return nnk_cpu_has_avx2();
   return lanes == 16 && nnk_cpu_has_avx512() && (type == NNK_FLOAT32 || nnk_cpu_has_avx512_bf16());

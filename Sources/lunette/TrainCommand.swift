@@ -80,7 +80,7 @@ struct TrainCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "How activations are stored while training: fp32, bf16, or auto for bf16 where the CPU computes in it. "
+      "How activations are stored while training: fp32, bf16, or auto for bf16 where the CPU multiplies it faster. "
         + "Validation is fp32.", valueName: "type"))
   var precision = "auto"
 

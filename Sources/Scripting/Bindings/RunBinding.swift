@@ -131,7 +131,7 @@ extension Binding {
         ParameterSchema("seed", .integer, default: 0, in: 0...1e15, "the key of all random numbers"),
         ParameterSchema(
           "precision", .choice(["auto", "fp32", "bf16"]), default: "auto",
-          "how activations are stored while training; auto takes bf16 where the CPU computes in it"),
+          "how activations are stored while training; auto takes bf16 where the CPU multiplies it faster"),
         ParameterSchema("overwrite", .boolean, default: false, "moves an existing run aside and starts anew"),
       ], positional: 0, returns: "a run",
       example:
