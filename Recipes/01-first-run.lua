@@ -10,7 +10,7 @@ if name then
 else
   lunette.roots{ root="lunette-demo" }
   ds = lunette.phantom()
-  trainer = lunette.trainer{ name="nnUNetTrainer_demo", epochs=6, iterations=25, validation_iterations=4 }
+  trainer = lunette.trainer{ name="nnUNetTrainer_first_run", epochs=6, iterations=25, validation_iterations=4 }
 end
 
 print("dataset", ds.name, #ds.cases .. " cases", table.concat(ds.channels, ", "))

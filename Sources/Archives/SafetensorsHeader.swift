@@ -27,7 +27,7 @@ struct SafetensorsHeader {
   init(_ file: MappedFile) throws(Diagnostic) {
     let path = file.path
     guard file.count >= 8 else {
-      throw Self.error(path, expected: "at least 8 bytes", found: "\(file.count)")
+      throw Self.error(path, expected: "at least 8 bytes", found: "a file that ends after \(file.count)")
     }
     let length = file.withBytes { $0.littleEndian(0, UInt64.self) }
     guard length <= UInt64(file.count - 8), length <= 100_000_000 else {
@@ -74,11 +74,15 @@ struct SafetensorsHeader {
       throw error(place, expected: "a shape of non-negative extents", found: value["shape"]?.kind ?? "none")
     }
     guard let offsets = value["data_offsets"]?.integers, offsets.count == 2, offsets[0] >= 0,
-      offsets[0] <= offsets[1], offsets[1] <= fileSize - start
+      offsets[0] <= offsets[1]
     else {
       throw error(
-        place, expected: "two rising offsets within \(fileSize - start) bytes",
-        found: value["data_offsets"]?.text(indent: nil) ?? "none")
+        place, expected: "two rising offsets", found: value["data_offsets"]?.text(indent: nil) ?? "none")
+    }
+    guard offsets[1] <= fileSize - start else {
+      throw error(
+        place, expected: "\(offsets[1]) bytes or more behind the header",
+        found: "a file that ends after \(fileSize - start) of them")
     }
     guard offsets[1] - offsets[0] == size else {
       throw error(

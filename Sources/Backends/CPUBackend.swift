@@ -13,7 +13,7 @@ package final class CPUBackend: Backend {
   /// Channels per block: 16 floats fill an AVX-512 register, 8 an AVX2 one.
   let block: Int
   /// The channels per block that suit this processor.
-  static let widestBlock = nnk_cpu_has_avx512() != 0 ? 16 : 8
+  package static let widestBlock = nnk_cpu_has_avx512() != 0 ? 16 : 8
   private var convolutions: [ConvolutionKey: Convolution] = [:]
 
   let convolutionForm: ConvolutionForm

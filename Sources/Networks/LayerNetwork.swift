@@ -30,6 +30,8 @@ package final class LayerNetwork: SegmentationNetwork {
   package let backend: any Backend
   package let parameters: [Parameter]
   package let buffers: [Parameter]
+  package let inputChannelCount: Int
+  package let dimensionCount: Int
   /// By how much each head is coarser than the input, finest first.
   package let headScales: [[Int]]
   private let root: BuiltLayer
@@ -43,6 +45,8 @@ package final class LayerNetwork: SegmentationNetwork {
     _ spec: LayerNetworkSpec, inputChannelCount: Int, outputChannelCount: Int, seed: Int, backend: any Backend
   ) throws(Diagnostic) {
     self.backend = backend
+    self.inputChannelCount = inputChannelCount
+    dimensionCount = spec.dimensionCount
     var builder = LayerBuilder(
       rank: spec.dimensionCount, outputChannelCount: outputChannelCount,
       factory: ParameterFactory(seed: seed, backend: backend))

@@ -9,6 +9,8 @@ package final class PlainConvUNet: SegmentationNetwork {
   package let backend: any Backend
   package let parameters: [Parameter]
   package let buffers: [Parameter]
+  package let inputChannelCount: Int
+  package var dimensionCount: Int { spec.dimensionCount }
   private let spec: ArchitectureSpec
   private let encoder: [ConvolutionStack]
   private let decoder: UNetDecoder
@@ -20,6 +22,7 @@ package final class PlainConvUNet: SegmentationNetwork {
   ) {
     self.backend = backend
     self.spec = spec
+    self.inputChannelCount = inputChannelCount
     var factory = ParameterFactory(seed: seed, backend: backend)
     let features = spec.featuresPerStage
     encoder = features.indices.map { i in

@@ -9,6 +9,8 @@ package final class ResidualEncoderUNet: SegmentationNetwork {
   package let backend: any Backend
   package let parameters: [Parameter]
   package let buffers: [Parameter]
+  package let inputChannelCount: Int
+  package var dimensionCount: Int { spec.dimensionCount }
   private let spec: ArchitectureSpec
   private let stem: ConvolutionStack
   private let encoder: [[ResidualBlock]]
@@ -21,6 +23,7 @@ package final class ResidualEncoderUNet: SegmentationNetwork {
   ) {
     self.backend = backend
     self.spec = spec
+    self.inputChannelCount = inputChannelCount
     var factory = ParameterFactory(seed: seed, backend: backend)
     let features = spec.featuresPerStage
     let ones = Array(repeating: 1, count: spec.dimensionCount)

@@ -7,6 +7,9 @@ package import Tensors
 /// A network from images to logits at one or more resolutions.
 package protocol SegmentationNetwork: AnyObject {
   var backend: any Backend { get }
+  /// Channels and axes of the images it takes.
+  var inputChannelCount: Int { get }
+  var dimensionCount: Int { get }
   /// Every learnable tensor once, in the order of nnU-Net's optimizer.
   var parameters: [Parameter] { get }
   /// What training moves without gradients, such as running statistics; kept with the weights.

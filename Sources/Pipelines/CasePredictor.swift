@@ -79,6 +79,9 @@ struct CasePredictor {
     if let probabilities = prediction.probabilities {
       try probabilities.write(to: folder.appending(path: identifier + ".npz"))
       try properties.json.write(to: folder.appending(path: identifier + ".json"))
+    } else {
+      // Those of an earlier prediction would not be of these labels.
+      try? FileManager.default.removeItem(at: folder.appending(path: identifier + ".npz"))
     }
     // The label map comes last: where it lies, the case is done.
     try writeLabels(

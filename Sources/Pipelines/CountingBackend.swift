@@ -9,8 +9,8 @@ final class CountingBackend: Backend {
   let pool = TensorPool(isVirtual: true)
   /// Weights in other layouts, as the CPU backend keeps them.
   let weightPool = TensorPool(isVirtual: true)
-  /// Channels per block, as the CPU backend has them on a processor with AVX-512; fewer take less.
-  private let block = 16
+  /// Channels per block, as the CPU backend has them on this processor.
+  private let block = CPUBackend.widestBlock
   /// The weights of the largest convolution, for what oneDNN needs beside the tensors.
   private(set) var largestWeightByteCount = 0
 

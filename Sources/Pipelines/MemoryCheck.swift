@@ -93,5 +93,5 @@ extension TrainingWorkload {
     return copy
   }
 
-  private func gigabytes(_ byteCount: Int) -> String { String(format: "%.1f GB", Double(byteCount) / 1e9) }
+  private func gigabytes(_ byteCount: Int) -> String { String(format: "%.2f GB", Double(byteCount) / 1e9) }
 }

@@ -75,8 +75,6 @@ extension Pipeline {
     try folder.writeModelFiles(
       plans: .object(preparation.plans.json), dataset: preparation.description.json,
       fingerprint: preparation.fingerprint)
-    try preparation.identity.write(to: folder.url)
-
     let records = RunRecords(
       folder: folder, journal: journal, log: startState?.log ?? TrainingLog(), progress: progress)
     let trainer = try makeTrainer(request, definition, preparation, records)
@@ -90,9 +88,13 @@ extension Pipeline {
       try trainer.network.loadPretrained(weights, source: file.path)
       progress.note("starting from the weights of \(file.path), output heads excepted")
     }
+    try preparation.identity.write(to: folder.url)
     try records.writeDebugInformation(of: trainer, preparation)
     do { try trainer.run() } catch {
-      if trainer.task.writesCheckpoints, !(error is TrainingDiverged) { progress.note(folder.stopNotice()) }
+      if !(error is Cancelled), start == nil { folder.forgetEmptyRun() }
+      if trainer.task.writesCheckpoints, !(error is TrainingDiverged), folder.hasRun {
+        progress.note(folder.stopNotice(goesOn: request.start == .whateverIsThere))
+      }
       if definition.settings.isBenchmark, !(error is Cancelled) {
         try records.writeBenchmark(trainer.log, preparation, failure: "\(error)")
       }
@@ -112,7 +114,9 @@ extension Pipeline {
       throw Diagnostic(
         "the folder holds a training already", at: furthest.path, expected: "no checkpoint",
         found: furthest.lastPathComponent,
-        remedy: "go on with --c, or start anew with --overwrite, which moves the old folder aside")
+        remedy:
+          "go on with --c, validate it with --val (--val --val_best for the best checkpoint), or start anew with "
+          + "--overwrite, which moves the old folder aside")
     case .latest:
       if furthest == nil { progress.note("there is no checkpoint to go on from; starting a new training") }
       return furthest

@@ -57,14 +57,28 @@ struct RunFolder {
     return FileManager.default.fileExists(atPath: url.appending(path: name).path)
   }
 
-  /// What a stopped training says about where it can go on.
-  func stopNotice() -> String {
+  /// What a stopped training says about where it can go on, from a call that goes on by itself or a command that needs
+  /// `--c`.
+  func stopNotice(goesOn: Bool) -> String {
     guard let file = try? furthestCheckpoint(), let state = try? Checkpoint.state(of: file) else {
       return "stopped; no checkpoint could be written, so a new training would start from the beginning"
     }
     return
       "stopped with \(state.epoch) of \(state.settings.epochs) epochs done and \(state.losses.count) iterations "
-      + "of the next; the state is in \(file.path), go on with --c"
+      + "of the next; the state is in \(file.path), "
+      + (goesOn ? "the same call goes on from there" : "go on with --c")
+  }
+
+  /// Removes what a training left that failed before it had learnt anything, so that the next one finds the folder free.
+  func forgetEmptyRun() {
+    guard let file = try? furthestCheckpoint() else {
+      try? FileManager.default.removeItem(at: url.appending(path: RunIdentity.fileName))
+      return
+    }
+    guard let state = try? Checkpoint.state(of: file), state.epoch == 0, state.losses.isEmpty else { return }
+    for name in [file.lastPathComponent, RunIdentity.fileName] {
+      try? FileManager.default.removeItem(at: url.appending(path: name))
+    }
   }
 
   var hasRun: Bool {

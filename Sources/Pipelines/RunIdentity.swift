@@ -94,7 +94,7 @@ package struct RunIdentity: Sendable, Equatable {
     guard !differing.isEmpty else { return }
     throw Diagnostic(
       "the folder holds another training", at: folder.path,
-      expected: "the same \(differing.joined(separator: ", "))",
+      expected: differing.map { "\($0) = \(Self.value(of: $0, in: json))" }.joined(separator: ", "),
       found: differing.map { "\($0) = \(Self.value(of: $0, in: other))" }.joined(separator: ", "),
       remedy:
         "give the trainer another name, restore the old settings, or train with --overwrite, which moves the old "
@@ -105,7 +105,8 @@ package struct RunIdentity: Sendable, Equatable {
     let value = path.split(separator: ".", maxSplits: 1).reduce(JSON.object(object)) {
       $0[String($1)] ?? .null
     }
-    let text = value.text(indent: nil)
+    if value.isNull { return "none" }
+    let text = value.string ?? value.text(indent: nil)
     return text.count > 20 ? "\(text.prefix(12))..." : text
   }
 

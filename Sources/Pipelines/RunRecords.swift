@@ -142,7 +142,7 @@ final class RunRecords {
       "threads": .integer(ProcessInfo.processInfo.activeProcessorCount),
       "dataset_name": .string(preparation.request.dataset), "plans_name": .string(task.plans.plansName),
       "configuration_name": .string(task.configuration.name),
-      "configuration": .object(task.configuration.json), "fold": .string("\(task.fold)"),
+      "configuration": .object(task.configuration.json), "fold": foldName(task.fold),
       "seed": .integer(task.seed), "output_folder": .string(task.folder.path),
       "preprocessed_dataset_folder": .string(preparation.store.folder.path),
       "is_cascaded": .bool(task.previousStageLabels != nil),
@@ -152,7 +152,7 @@ final class RunRecords {
       "num_input_channels": .integer(task.channelCount + (task.previousStageLabels?.count ?? 0)),
       "num_output_channels": .integer(labels.outputChannelCount),
       "has_regions": .bool(labels.hasRegions), "ignore_label": labels.ignoreLabel.map(JSON.integer) ?? .null,
-      "loss": .string(trainer.lossDescription),
+      "loss": trainer.lossDescription,
       "network_parameter_count": .integer(trainer.network.parameterCount),
       "augmentation": augmentation, "validation_augmentation": trainer.validationPipeline().list(),
       "inference_allowed_mirroring_axes": JSON(trainer.mirrorAxes),
@@ -186,6 +186,10 @@ final class RunRecords {
       progress.note("fastest epoch: \(fastest) s, kept in \(url.path)")
     }
   }
+}
+
+private func foldName(_ fold: Fold) -> JSON {
+  if case .number(let number) = fold { .integer(number) } else { "all" }
 }
 
 /// What the machine calls itself.

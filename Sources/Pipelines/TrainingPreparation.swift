@@ -68,6 +68,14 @@ extension Pipeline {
       plans = try plans.replacingArchitecture(of: configuration.name, by: architecture)
       configuration = try plans.configuration(named: request.configuration)
     }
+    let axisCount = configuration.patchSize.count
+    if let axes = definition.settings.mirrorAxes, !axes.isEmpty,
+      definition.settings.mirrorAxes(dimensionCount: axisCount).isEmpty
+    {
+      throw Diagnostic(
+        "mirror_axes names no axis of \(configuration.name)", expected: "axes from 0 to \(axisCount - 1)",
+        found: "\(axes)", remedy: "correct them, or give an empty list to mirror nothing")
+    }
     let store = PreprocessedStore(datasetFolder: datasetFolder, configuration: configuration)
     let identifiers = store.identifiers()
     guard !identifiers.isEmpty else {
@@ -105,6 +113,11 @@ extension Pipeline {
     }
     var named = request
     named.trainer.name = definition.settings.name + identity(.float32).folderSuffix
+    if named.trainer.name != definition.settings.name {
+      progress.note(
+        "with seed \(request.seed) the trainer's name is \(named.trainer.name), for -tr in later commands too"
+      )
+    }
     let folder = try modelFolder(dataset: request.dataset, named: named.modelFolderName)
       .appending(path: request.fold.folderName)
     let previousStage = try configuration.previousStage.map { name in

@@ -6,7 +6,10 @@ package func nearestName(to name: String, in candidates: some Sequence<String>) 
   var best: (name: String, distance: Int)?
   for candidate in candidates {
     let distance = editDistance(name.lowercased(), candidate.lowercased())
-    if distance <= limit, distance < (best?.distance ?? .max) { best = (candidate, distance) }
+    guard distance <= limit, distance <= (best?.distance ?? .max) else { continue }
+    // Of equals, one that goes on where the name ends was meant more likely.
+    if distance == best?.distance, !candidate.lowercased().hasPrefix(name.lowercased()) { continue }
+    best = (candidate, distance)
   }
   return best?.name
 }

@@ -2,7 +2,7 @@
 // Which patches come next is decided by BatchRecipe, what a step computes by Networks; what is written and read again is
 // in Trainer+Checkpoints.swift.
 
-import Archives
+package import Archives
 package import Augmentation
 package import Backends
 import Datasets
@@ -71,8 +71,8 @@ package final class Trainer {
 
   private var dimensionCount: Int { task.configuration.patchSize.count }
 
-  /// The loss in words.
-  package var lossDescription: String { "\(loss)" }
+  /// The loss as data.
+  package var lossDescription: JSON { loss.json }
 
   /// Axes that training mirrors along, and prediction may.
   package var mirrorAxes: [Int] { settings.mirrorAxes(dimensionCount: dimensionCount) }

@@ -125,7 +125,7 @@ package struct TrainerSettings: Sendable, Equatable {
     case "mirror_axes":
       mirrorAxes =
         value.isNull ? nil : try read(key, value.integers, "a list of axes, 0 for the first", value, source)
-    case "clip_norm": clipNorm = try number(key, value, source, 0...1e9)
+    case "clip_norm": clipNorm = try number(key, value, source, 1e-9...1e9)
     case "save_every": saveEvery = try positive(key, value, source)
     case "batch_dice":
       batchDice = value.isNull ? nil : try read(key, value.bool, "true or false", value, source)

@@ -17,7 +17,8 @@ package struct TrainingDiverged: DiagnosableError {
       found:
         "NaN or infinity at learning rate \(learningRate) on \(Set(cases).sorted().joined(separator: ", "))",
       remedy:
-        "check these cases with --verify_dataset_integrity, or lower initial_lr; the last checkpoint is untouched"
+        "check these cases (lunette verify_dataset), lower initial_lr, and look at a loss of your own for what has no value "
+        + "(logarithms, divisions); the last checkpoint is untouched"
     )
   }
 }

@@ -25,6 +25,13 @@ func seconds(_ body: () throws -> Void) rethrows -> Double {
   try ContinuousClock().measure(body) / .seconds(1)
 }
 
+/// Stops the parsing of options that have to be at least 1 and are not.
+func requirePositive(_ options: KeyValuePairs<String, Int>) throws {
+  for (name, value) in options where value < 1 {
+    throw ValidationError("\(name) takes a whole number from 1, not \(value)")
+  }
+}
+
 func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
 
 /// The most memory this process ever had resident.

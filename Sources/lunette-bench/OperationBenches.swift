@@ -27,6 +27,7 @@ struct OperationOptions: ParsableArguments {
   var json = false
 
   func validate() throws {
+    try requirePositive(["--runs": runs])
     guard source.count == 4 || source.count == 5, source.allSatisfy({ $0 > 0 }) else {
       throw ValidationError("--source takes four or five positive numbers")
     }

@@ -39,6 +39,10 @@ struct StepBench: ParsableCommand {
     help: ArgumentHelp("Steps that are timed, after one that is not; the median counts.", valueName: "count"))
   var runs = 3
 
+  func validate() throws {
+    try requirePositive(["--channels": channels, "--classes": classes, "--runs": runs, "--batch": batch ?? 1])
+  }
+
   @Flag(help: "Only the tile.")
   var inferenceOnly = false
 

@@ -7,6 +7,7 @@ import Reporting
 /// The folders that trainers are looked for in, in order.
 struct TrainerSearch {
   var folders: [URL]
+  private let isFolderGiven: Bool
 
   /// `--trainers DIR`, LUNETTE_TRAINERS, ./Recipes/trainers, share/lunette/trainers beside the program's bin, and the
   /// sources that the program was built from.
@@ -14,6 +15,7 @@ struct TrainerSearch {
     folder: String?, environment: [String: String] = ProcessInfo.processInfo.environment,
     program: URL? = Bundle.main.executableURL
   ) {
+    isFolderGiven = folder != nil
     folders = folder.map { [URL(filePath: $0)] } ?? []
     folders += (environment["LUNETTE_TRAINERS"] ?? "").split(separator: ":").map { URL(filePath: String($0)) }
     folders.append(URL(filePath: "Recipes/trainers"))
@@ -38,11 +40,16 @@ struct TrainerSearch {
     for file in files() where Self.listed(in: file).contains(name) {
       return TrainerReference(name: name, file: file)
     }
+    if let missing = folders.first, isFolderGiven, !FileManager.default.fileExists(atPath: missing.path) {
+      throw Diagnostic(
+        "the folder of --trainers is not there", at: missing.path, expected: "a folder with \(name).lua",
+        found: "nothing", remedy: "correct the path")
+    }
     let known = names()
     throw Diagnostic(
       "there is no trainer \(name)", at: folders.map(\.path).joined(separator: ", "),
       expected: "a file \(name).lua",
-      found: known.joined(separator: ", "),
+      found: "\(known.count) others, which `lunette trainers` lists",
       remedy: (nearestName(to: name, in: known.filter { $0 != TrainerDefinition.demoName })
         .map { "did you mean -tr \($0)? If not, " } ?? "")
         + "give the folder of \(name).lua with --trainers DIR or LUNETTE_TRAINERS")

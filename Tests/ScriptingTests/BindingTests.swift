@@ -127,11 +127,19 @@ struct NetworkBindingTests {
     for (loss, reference) in zip(losses, expected) { #expect(abs(loss - reference) < Self.lossTolerance) }
     #expect(abs(losses[0] - expected[0]) < Self.firstLossTolerance)
     let norms = try #require(results[2].table).fields
-    for (parameter, reference) in json["grad_l2_per_parameter_step0"]?.object?.pairs ?? [] {
-      guard let reference = reference.double else { continue }
-      let norm = try #require(norms[parameter]?.number, "\(parameter) has no gradient")
-      #expect(abs(norm - reference) < Self.gradientTolerance * reference + 1e-7, "\(parameter)")
+    func wrong(_ golden: JSON) throws -> [String] {
+      let pairs = golden["grad_l2_per_parameter_step0"]?.object?.pairs ?? []
+      return try pairs.compactMap { parameter, reference in
+        guard let reference = reference.double else { return nil }
+        let norm = try #require(norms[parameter]?.number, "\(parameter) has no gradient")
+        return abs(norm - reference) < Self.gradientTolerance * reference + 1e-7 ? nil : parameter
+      }
     }
+    // Some processors round one voxel of plain3d_aniso to the other side of leaky ReLU's kink; see GoldenNetworkTests.
+    let exact = Goldens.repository.appending(path: "Tests/NetworksTests/Fixtures/\(name)-double.json")
+    let isExact =
+      try FileManager.default.fileExists(atPath: exact.path) && wrong(JSON(contentsOf: exact)).isEmpty
+    #expect(try isExact || wrong(json).isEmpty, "\(try wrong(json))")
   }
 
   @Test("A pass goes backwards once, and foreign tensors have no way back")

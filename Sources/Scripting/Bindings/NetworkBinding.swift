@@ -23,17 +23,23 @@ final class NetworkObject: ScriptObject {
     self.randomKey = randomKey
   }
 
+  private func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+
   var luaForeignByteCount: Int { 8 * network.parameterCount }
   var luaDescription: String {
-    "network of \(network.parameterCount) parameters with \(network.headCount) heads"
+    "network of \(counted(network.parameterCount, "parameter")) with \(counted(network.headCount, "head"))"
   }
 
   func forward(
     _ input: TensorObject, gradients: Bool, training: Bool, precision: Precision
   ) throws -> LuaValue {
-    guard input.shape.count == 4 || input.shape.count == 5 else {
+    guard input.shape.count == network.dimensionCount + 2, input.shape[1] == network.inputChannelCount else {
+      let axes = network.dimensionCount == 2 ? "y, x" : "z, y, x"
       throw Diagnostic(
-        "a network takes a batch of images", expected: "[N, C, spatial...]", found: "\(input.shape)")
+        "a network of \(network.dimensionCount) dimensions takes a batch of images of "
+          + "\(counted(network.inputChannelCount, "channel"))",
+        expected: "[N, \(network.inputChannelCount), \(axes)]", found: "\(input.shape)",
+        remedy: "give it such images, or make the network with other input_channels and dimensions")
     }
     let backend = network.backend
     if training { passCount += 1 }

@@ -75,7 +75,7 @@ package final class TrainerObject: ScriptObject {
         "mirror_axes", .list(.integer), nil,
         "axes mirrored in training and prediction, 0 for the first; all by default"
       ),
-      ("clip_norm", .number, 0...1e300, "the largest norm of the gradient"),
+      ("clip_norm", .number, 1e-9...1e9, "the largest norm of the gradient; 1e9 for as good as none"),
       ("save_every", .integer, 1...1e300, "epochs between two writes of checkpoint_latest"),
       ("batch_dice", .boolean, nil, "sums Dice over the batch; the plan decides by default"),
       ("benchmark", .boolean, nil, "only measures: no checkpoints, no validation, benchmark_result.json"),

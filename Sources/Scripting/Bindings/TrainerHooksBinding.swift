@@ -38,7 +38,11 @@ extension TrainerObject {
     if let object = value.object as? AugmentationObject { return object.pipeline.fitted }
     guard let function = value.function else { return nil }
     return { pipeline in
-      let answer = try function.call([.object(AugmentationObject(pipeline))], in: state).first ?? .nil
+      guard let answer = try function.call([.object(AugmentationObject(pipeline))], in: state).first else {
+        throw Diagnostic(
+          "the augmentation function returned nothing", expected: "an augmentation, or nil for the default",
+          found: "no return", remedy: "return what without, set and the others give: none changes its object")
+      }
       if answer.isNil { return pipeline }
       guard let changed = answer.object as? AugmentationObject else {
         throw Diagnostic(
