@@ -132,6 +132,30 @@ import Training
     #expect(resumed.log.epochs.count == 2)
   }
 
+  @Test("A training that fails before its first step leaves its folder free for another")
+  func failureBeforeTheFirstStep() throws {
+    let small = try SmallDataset()
+    defer { small.remove() }
+    var hooks = TrainerHooks()
+    hooks.schedule = { _ in throw Refusal() }
+    var definition = small.definition(hooks: hooks)
+    definition.overrides["schedule"] = "one that fails"
+    #expect(throws: Refusal.self) { try small.pipeline.train(small.request(), with: definition) }
+    #expect(throws: Never.self) { try small.pipeline.train(small.request(), with: small.definition()) }
+  }
+
+  @Test("Axes to mirror that a patch does not have are refused")
+  func foreignMirrorAxes() throws {
+    let small = try SmallDataset()
+    defer { small.remove() }
+    var definition = small.definition()
+    definition.settings.mirrorAxes = [5]
+    let error = #expect(throws: Diagnostic.self) {
+      try small.pipeline.train(small.request(), with: definition)
+    }
+    #expect(error?.found == "[5]")
+  }
+
   @Test("Fewer cases than folds names the splits file and both remedies")
   func fewCases() throws {
     let small = try SmallDataset(caseCount: 3)

@@ -1,11 +1,13 @@
 // Trainers from scripts and from files.
 
 import Archives
+import Augmentation
 import Datasets
 import Foundation
 import LuaHost
 import Networks
 import Planning
+import Reporting
 import Scripting
 import TestSupport
 import Testing
@@ -113,6 +115,18 @@ struct TrainerBindingTests {
     #expect(splits.splits[1] == standard.splits[1])
     let wrong = try trainer("wrong = lunette.trainer{ network=function() return 3 end } return wrong")
     #expect(throws: (any Error).self) { try wrong.hooks(in: session.state).architecture?(request) }
+  }
+
+  @Test("An augmentation function without a return is an error, one that returns nil keeps the default")
+  func augmentationWithoutReturn() throws {
+    let pipeline = AugmentationPipeline(patchSize: [4, 4])
+    let silent = try trainer("a = lunette.trainer{ augmentation=function(aug) end } return a")
+    let error = #expect(throws: Diagnostic.self) {
+      try silent.hooks(in: session.state).augmentation?(pipeline)
+    }
+    #expect(error?.found == "no return")
+    let explicit = try trainer("b = lunette.trainer{ augmentation=function(aug) return nil end } return b")
+    #expect(try explicit.hooks(in: session.state).augmentation?(pipeline).steps.isEmpty == true)
   }
 
   @Test("An error in an observer carries the recipe's line")

@@ -27,7 +27,7 @@ import Training
 
   @Test(
     "Values a key cannot take are refused",
-    arguments: [("epochs", "0"), ("momentum", "2"), ("nesterov", "1")])
+    arguments: [("epochs", "0"), ("momentum", "2"), ("nesterov", "1"), ("clip_norm", "0")])
   func badValues(_ key: String, _ value: String) throws {
     let json = try JSON(parsing: "{\"\(key)\": \(value)}", source: "test")
     #expect { try TrainerSettings(json: json, source: "test") } throws: { "\($0)".contains(key) }
