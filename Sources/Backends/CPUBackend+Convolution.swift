@@ -152,7 +152,8 @@ extension CPUBackend {
 
   /// Whether oneDNN has to compute with the values of an activation in float32.
   private func mustWiden(_ activation: Tensor) -> Bool {
-    activation.precision != .float32 && !Self.multipliesBFloat16
+    // With blocks of eight it has nothing for bfloat16 but its reference, whatever the processor can do.
+    activation.precision != .float32 && !(block == 16 && Self.multipliesBFloat16)
   }
 
   /// The values in another precision, in the same layout.
