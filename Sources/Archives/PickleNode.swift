@@ -21,8 +21,13 @@ enum PickleNode {
   case dictionary([(PickleItem, PickleItem)])
   /// A name that may only be called by the machine itself.
   case global(PickleGlobal)
+  /// A name that the caller asked for; nothing can be done with it.
+  case name(PickleName)
+  case device(String)
   case storage(key: String, type: ElementType, count: Int)
   case tensor(PickleTensor)
+  /// A NumPy array, or nil as long as its state is not set.
+  case array(PickleArray?)
   /// A NumPy scalar type such as f8.
   case scalarType(String)
 }
@@ -33,6 +38,8 @@ enum PickleGlobal: Equatable {
   case rebuildTensor
   case numPyScalar
   case numPyType
+  case numPyArray
+  case rebuildArray
   case encode
   case device
   case storage(ElementType)
@@ -44,12 +51,23 @@ enum PickleGlobal: Equatable {
     "ByteStorage": .uint8, "BoolStorage": .bool,
   ]
 
+  /// The name under `torch` of the storage that holds elements of a type.
+  static func storageName(of type: ElementType) -> String {
+    guard let name = storages.first(where: { $0.value == type })?.key else {
+      preconditionFailure("PyTorch has no storage of \(type)")
+    }
+    return name
+  }
+
   init?(module: String, name: String) {
     switch (module, name) {
     case ("collections", "OrderedDict"): self = .orderedDictionary
     case ("torch._utils", "_rebuild_tensor_v2"): self = .rebuildTensor
     case ("numpy._core.multiarray", "scalar"), ("numpy.core.multiarray", "scalar"): self = .numPyScalar
     case ("numpy", "dtype"): self = .numPyType
+    case ("numpy", "ndarray"): self = .numPyArray
+    case ("numpy._core.multiarray", "_reconstruct"), ("numpy.core.multiarray", "_reconstruct"):
+      self = .rebuildArray
     case ("_codecs", "encode"): self = .encode
     case ("torch", "device"): self = .device
     case ("torch", let name):

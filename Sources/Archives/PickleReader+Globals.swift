@@ -46,11 +46,18 @@ extension PickleReader {
     case .device:
       guard case .string(let kind)? = fields.first else { throw refuse("a device", "another value") }
       if fields.count > 1, case .integer(let number) = fields[1] {
-        try push(.string("\(kind):\(number)"))
+        try push(.device("\(kind):\(number)"))
       } else {
-        try push(.string(kind))
+        try push(.device(kind))
       }
-    case .storage: throw refuse("a storage by its identifier", "a call of its type")
+    case .rebuildArray:
+      guard fields.count == 3, case .node(let type) = fields[0], case .global(.numPyArray) = nodes[type]
+      else {
+        throw refuse("a NumPy array", "another class")
+      }
+      try push(.array(nil))
+    case .storage, .numPyArray:
+      throw refuse("a storage by its identifier, a known function", "a call of a class")
     }
   }
 
@@ -117,10 +124,9 @@ extension PickleReader {
     guard fields.count == 2, case .node(let index) = fields[0], case .scalarType(let code) = nodes[index],
       case .bytes(let bytes) = fields[1]
     else { throw refuse("a NumPy number's type and bytes", "other values") }
-    let name = code.hasPrefix("<") || code.hasPrefix("|") ? String(code.dropFirst()) : code
-    guard let type = NumPyHeader.codes.first(where: { $0.0.dropFirst() == name })?.1,
-      bytes.count == type.byteCount
-    else { throw refuse("a NumPy number", "type \(code) of \(bytes.count) bytes") }
+    guard let type = elementType(code), bytes.count == type.byteCount else {
+      throw refuse("a NumPy number", "type \(code) of \(bytes.count) bytes")
+    }
     if type == .bool { return .bool(bytes[0] != 0) }
     if type.isInteger {
       let value = bytes.withUnsafeBytes { buffer in
@@ -131,5 +137,25 @@ extension PickleReader {
       return .integer(try value.get())
     }
     return .number(bytes.withUnsafeBytes { ElementReader(type, $0, count: 1).doubles()[0] })
+  }
+
+  private func elementType(_ code: String) -> ElementType? {
+    let name = code.hasPrefix("<") || code.hasPrefix("|") ? String(code.dropFirst()) : code
+    return NumPyHeader.codes.first { $0.0.dropFirst() == name }?.1
+  }
+
+  /// The array that a state describes: version, shape, type, order and bytes.
+  func array(_ state: PickleItem) throws(Diagnostic) -> PickleArray {
+    guard let fields = tuple(state), fields.count == 5, let shape = integers(fields[1]),
+      case .node(let type) = fields[2], case .scalarType(let code) = nodes[type],
+      case .bool(let isFortranOrder) = fields[3], case .bytes(let bytes) = fields[4]
+    else { throw refuse("a NumPy array's shape, type and bytes", "other values") }
+    guard let type = elementType(code), let count = checkedElementCount(shape),
+      case let (size, overflow) = count.multipliedReportingOverflow(by: type.byteCount), !overflow,
+      size == bytes.count
+    else {
+      throw refuse("an array of numbers as long as its shape", "type \(code), \(shape), \(bytes.count) bytes")
+    }
+    return PickleArray(shape: shape, dataType: type, isFortranOrder: isFortranOrder, bytes: bytes)
   }
 }

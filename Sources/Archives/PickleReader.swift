@@ -1,11 +1,12 @@
 // A pickle machine that knows data only: there is no way to call anything that is not spelled out here.
 
-import Reporting
+package import Reporting
 
 /// Reads one pickle of protocol 2 to 5.
-struct PickleReader {
+package struct PickleReader {
   private let bytes: [UInt8]
   let source: String
+  private let names: Set<PickleName>
   private var position = 0
   private var stack: [PickleItem] = []
   private var memo: [Int: PickleItem] = [:]
@@ -15,14 +16,21 @@ struct PickleReader {
   private static let maximumStackDepth = 1_000_000
   private static let maximumNodeCount = 5_000_000
 
-  init(_ bytes: [UInt8], source: String) {
+  init(_ bytes: [UInt8], source: String, names: [PickleName] = []) {
     self.bytes = bytes
     self.source = source
+    self.names = Set(names)
   }
 
   /// The value that the pickle describes.
-  static func read(_ bytes: [UInt8], source: String) throws(Diagnostic) -> PickleValue {
-    var reader = PickleReader(bytes, source: source)
+  ///
+  /// - Parameters:
+  ///   - source: where the bytes come from, for errors.
+  ///   - names: functions and classes whose names may appear as data (``PickleValue/name(_:)``); they are never called.
+  package static func read(
+    _ bytes: [UInt8], source: String, names: [PickleName] = []
+  ) throws(Diagnostic) -> PickleValue {
+    var reader = PickleReader(bytes, source: source, names: names)
     let item = try reader.run()
     var builder = PickleTreeBuilder(nodes: reader.nodes, source: source)
     return try builder.value(of: item, depth: 0)
@@ -30,8 +38,8 @@ struct PickleReader {
 
   func refuse(_ expected: String, _ found: String) -> Diagnostic {
     Diagnostic(
-      "refused to read a checkpoint", at: "\(source), byte \(position)", expected: expected, found: found,
-      remedy: "use a checkpoint that nnU-Net v2 wrote; only plain data and tensors are read, never code")
+      "refused to read a pickle", at: "\(source), byte \(position)", expected: expected, found: found,
+      remedy: "use a file that nnU-Net v2 wrote; only plain data and tensors are read, never code")
   }
 
   private mutating func run() throws(Diagnostic) -> PickleItem {
@@ -241,10 +249,13 @@ struct PickleReader {
   }
 
   private mutating func pushGlobal(module: String, name: String) throws(Diagnostic) {
-    guard let global = PickleGlobal(module: module, name: name) else {
-      throw refuse("only names that checkpoints of nnU-Net need", "\(module.prefix(80)).\(name.prefix(80))")
+    if let global = PickleGlobal(module: module, name: name) { return try push(.global(global)) }
+    let name = PickleName(module: module, name: name)
+    guard names.contains(name) else {
+      throw refuse(
+        "only names that this file of nnU-Net needs", "\(module.prefix(80)).\(name.name.prefix(80))")
     }
-    try push(.global(global))
+    try push(.name(name))
   }
 
   /// Sets the state of the value on top: the byte order of a scalar type; an ordered dictionary's is not needed.
@@ -258,6 +269,7 @@ struct PickleReader {
       guard case .node(let tuple) = state, case .tuple(let fields) = nodes[tuple], fields.count > 1,
         case .string(let order) = fields[1], order != ">"
       else { throw refuse("a little-endian scalar type", "another state") }
+    case .array(nil): nodes[index] = .array(try array(state))
     default: throw refuse("an object that has a state", "another value")
     }
   }

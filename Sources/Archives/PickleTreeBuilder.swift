@@ -5,11 +5,15 @@ import Reporting
 struct PickleTreeBuilder {
   let nodes: [PickleNode]
   let source: String
-  private var finished: [Int: PickleValue] = [:]
+  private var finished: [Int: (value: PickleValue, count: Int)] = [:]
   private var open: Set<Int> = []
+  /// Values so far, those that are shared counted as often as they appear.
+  private var count = 0
 
   /// Plans and logs nest less than 20 deep.
   private static let maximumDepth = 200
+  /// A few bytes can share a value with itself so often that nobody could walk through the result.
+  private static let maximumCount = 5_000_000
 
   init(nodes: [PickleNode], source: String) {
     self.nodes = nodes
@@ -17,6 +21,7 @@ struct PickleTreeBuilder {
   }
 
   mutating func value(of item: PickleItem, depth: Int) throws(Diagnostic) -> PickleValue {
+    try grow(by: 1)
     switch item {
     case .none: return PickleValue.none
     case .bool(let value): return .bool(value)
@@ -26,17 +31,28 @@ struct PickleTreeBuilder {
     case .bytes(let value): return .bytes(value)
     case .mark: throw error("a value", "a mark")
     case .node(let index):
-      if let value = finished[index] { return value }
+      if let (value, count) = finished[index] {
+        try grow(by: count)
+        return value
+      }
       guard depth < Self.maximumDepth else {
         throw error("at most \(Self.maximumDepth) nested levels", "more")
       }
       guard open.insert(index).inserted else {
         throw error("values that do not contain themselves", "a cycle")
       }
+      let start = count
       let value = try container(nodes[index], depth: depth + 1)
       open.remove(index)
-      finished[index] = value
+      finished[index] = (value, count - start)
       return value
+    }
+  }
+
+  private mutating func grow(by values: Int) throws(Diagnostic) {
+    count += values
+    guard count <= Self.maximumCount else {
+      throw error("at most \(Self.maximumCount) values, counted as often as they appear", "more")
     }
   }
 
@@ -52,7 +68,12 @@ struct PickleTreeBuilder {
       }
       return .dictionary(PickleDictionary(pairs))
     case .tensor(let tensor): return .tensor(tensor)
+    case .array(let array):
+      guard let array else { throw error("an array's elements", "an array without") }
+      return .array(array)
     case .scalarType(let code): return .string(code)
+    case .name(let name): return .name(name)
+    case .device(let text): return .device(text)
     case .global, .storage: throw error("plain values and tensors", "the name of a class or a bare storage")
     }
   }
@@ -66,7 +87,7 @@ struct PickleTreeBuilder {
 
   private func error(_ expected: String, _ found: String) -> Diagnostic {
     Diagnostic(
-      "refused to read a checkpoint", at: source, expected: expected, found: found,
-      remedy: "use a checkpoint that nnU-Net v2 wrote")
+      "refused to read a pickle", at: source, expected: expected, found: found,
+      remedy: "use a file that nnU-Net v2 wrote")
   }
 }

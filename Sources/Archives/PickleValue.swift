@@ -1,6 +1,6 @@
 // The plain data a pickle may hold here: no objects, no code.
 
-/// A value read from a pickle.
+/// A value read from a pickle, or to be written as one.
 package indirect enum PickleValue: Sendable {
   case none
   case bool(Bool)
@@ -12,6 +12,31 @@ package indirect enum PickleValue: Sendable {
   case tuple([PickleValue])
   case dictionary(PickleDictionary)
   case tensor(PickleTensor)
+  case array(PickleArray)
+  /// The name of a function or class; it is compared, never looked up or called.
+  case name(PickleName)
+  /// A `torch.device`, such as "cuda:0".
+  case device(String)
+}
+
+/// A NumPy array: its elements' bytes, little endian.
+package struct PickleArray: Sendable, Equatable {
+  package var shape: [Int]
+  package var dataType: ElementType
+  /// Whether the first axis varies fastest.
+  package var isFortranOrder: Bool
+  package var bytes: [UInt8]
+}
+
+/// The name of a Python function or class as data.
+package struct PickleName: Sendable, Hashable {
+  package var module: String
+  package var name: String
+
+  package init(module: String, name: String) {
+    self.module = module
+    self.name = name
+  }
 }
 
 /// Key-value pairs in the order of the file.
@@ -20,7 +45,7 @@ package struct PickleDictionary: Sendable {
   private var indices: [String: Int] = [:]
 
   /// A later value of the same text key replaces an earlier one.
-  init(_ pairs: [(PickleValue, PickleValue)]) {
+  package init(_ pairs: [(PickleValue, PickleValue)]) {
     for (key, value) in pairs {
       guard case .string(let text) = key else {
         self.pairs.append((key, value))
@@ -52,6 +77,18 @@ package struct PickleTensor: Sendable, Equatable {
   package var shape: [Int]
   package var strides: [Int]
 
+  package init(
+    storageKey: String, dataType: ElementType, storageCount: Int, offset: Int = 0, shape: [Int],
+    strides: [Int]
+  ) {
+    self.storageKey = storageKey
+    self.dataType = dataType
+    self.storageCount = storageCount
+    self.offset = offset
+    self.shape = shape
+    self.strides = strides
+  }
+
   package var count: Int { shape.reduce(1, *) }
 }
 
@@ -60,9 +97,17 @@ extension PickleValue {
     if case .dictionary(let dictionary) = self { dictionary[key] } else { nil }
   }
 
-  package var string: String? { if case .string(let value) = self { value } else { nil } }
+  /// The text of a string or of a device.
+  package var string: String? {
+    switch self {
+    case .string(let value), .device(let value): value
+    default: nil
+    }
+  }
   package var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
   package var integer: Int? { if case .integer(let value) = self { value } else { nil } }
+  package var name: PickleName? { if case .name(let value) = self { value } else { nil } }
+  package var array: PickleArray? { if case .array(let value) = self { value } else { nil } }
   package var tensor: PickleTensor? { if case .tensor(let value) = self { value } else { nil } }
   package var dictionary: PickleDictionary? { if case .dictionary(let value) = self { value } else { nil } }
   package var isNone: Bool { if case .none = self { true } else { false } }
@@ -84,15 +129,15 @@ extension PickleValue {
     }
   }
 
-  /// The value as JSON, or nil if it holds bytes or tensors; keys become texts as Python's `json` makes them.
+  /// The value as JSON, or nil if it holds bytes, arrays, tensors or names; keys become texts as Python's `json` makes them.
   package var json: JSON? {
     switch self {
     case .none: return .null
     case .bool(let value): return .bool(value)
     case .integer(let value): return .integer(value)
     case .number(let value): return .number(value)
-    case .string(let value): return .string(value)
-    case .bytes, .tensor: return nil
+    case .string(let value), .device(let value): return .string(value)
+    case .bytes, .array, .tensor, .name: return nil
     case .list(let values), .tuple(let values):
       let converted = values.compactMap(\.json)
       return converted.count == values.count ? .array(converted) : nil
