@@ -26,6 +26,13 @@ package struct PickleArray: Sendable, Equatable {
   /// Whether the first axis varies fastest.
   package var isFortranOrder: Bool
   package var bytes: [UInt8]
+
+  package init(shape: [Int], dataType: ElementType, isFortranOrder: Bool = false, bytes: [UInt8]) {
+    self.shape = shape
+    self.dataType = dataType
+    self.isFortranOrder = isFortranOrder
+    self.bytes = bytes
+  }
 }
 
 /// The name of a Python function or class as data.

@@ -57,7 +57,7 @@ package struct ZipReader: Sendable {
     return content
   }
 
-  private func payloadOffset(of entry: ZipEntry, _ bytes: UnsafeRawBufferPointer) throws(Diagnostic) -> Int {
+  func payloadOffset(of entry: ZipEntry, _ bytes: UnsafeRawBufferPointer) throws(Diagnostic) -> Int {
     let header = entry.headerOffset
     guard bytes.count - 30 >= header, bytes.littleEndian(header, UInt32.self) == 0x0403_4B50 else {
       throw zipError(file.path, expected: "a member at byte \(header)", found: "something else")

@@ -62,6 +62,19 @@ package struct DatasetDescription: Sendable, Equatable {
     listedCases = try Self.listedCases(json, source)
   }
 
+  /// The same dataset with other labels painted for its regions; itself for `nil`.
+  package func paintingRegions(in order: [Int]?) throws(Diagnostic) -> DatasetDescription {
+    guard let order else { return self }
+    guard labels.hasRegions else {
+      throw Diagnostic(
+        "the model predicts labels, not regions", at: source, expected: "no order of regions",
+        found: "\(order)", remedy: "leave the order away")
+    }
+    var object = json.object ?? JSONObject()
+    object["regions_class_order"] = JSON(order)
+    return try DatasetDescription(json: .object(object), source: source)
+  }
+
   private static func malformed(
     _ source: String, _ expected: String, _ found: String, _ remedy: String
   ) -> Diagnostic {

@@ -109,13 +109,14 @@ package struct SlidingWindowPredictor {
         : GaussianImportanceMap(uniform: settings.tileShape))
     progress.begin("predict tiles", total: grid.tileCount)
     defer { progress.end() }
+    var emptyTile = EmptyTile()
     var completed = 0
     for (band, start) in grid.starts[0].enumerated() {
       let origins = grid.starts[1].flatMap { y in grid.starts[2].map { x in [start, y, x] } }
       for first in stride(from: 0, to: origins.count, by: max(1, settings.tilesPerBatch)) {
         try cancellation.check()
         let batch = Array(origins[first..<min(origins.count, first + max(1, settings.tilesPerBatch))])
-        try predict(batch, of: image, grid: grid, into: &window)
+        try predict(batch, of: image, grid: grid, into: &window, &emptyTile)
         completed += batch.count
         progress.update(completed: completed, detail: "")
       }
@@ -126,12 +127,16 @@ package struct SlidingWindowPredictor {
 
   /// Runs one batch of tiles through every model.
   private func predict(
-    _ origins: [[Int]], of image: NDArray<Float>, grid: SlidingWindowGrid, into window: inout OpenWindow
+    _ origins: [[Int]], of image: NDArray<Float>, grid: SlidingWindowGrid, into window: inout OpenWindow,
+    _ emptyTile: inout EmptyTile
   ) throws {
     let tiles = grid.extractTiles(at: origins, from: image)
     let expected = [origins.count, outputChannelCount] + settings.tileShape
+    let isEmpty = origins.count == 1 && tiles.elements.allSatisfy { $0 == 0 }
     for (index, model) in models.enumerated() {
-      let logits = try mirroring.predict(tiles, with: model)
+      let known = isEmpty ? emptyTile.logits[index] : nil
+      let logits = try known ?? mirroring.predict(tiles, with: model)
+      if isEmpty { emptyTile.logits[index] = logits }
       guard logits.shape == expected else {
         throw Diagnostic(
           "the network's output does not fit its tile", expected: "shape \(expected)",
@@ -142,6 +147,11 @@ package struct SlidingWindowPredictor {
     }
     window.addWeights(at: origins)
   }
+}
+
+/// What each model makes of a tile of zeros: the same every time, so it is computed once an image.
+private struct EmptyTile {
+  var logits: [Int: NDArray<Float>] = [:]
 }
 
 extension SlidingWindowGrid {

@@ -40,6 +40,7 @@ struct CasePredictor {
     var window = SlidingWindowSettings(
       tileShape: configuration.patchSize, mirrorAxes: settings.usesMirroring ? models.first?.mirrorAxes : nil)
     window.stepFraction = settings.stepFraction
+    if settings.sumsInSinglePrecision { window.accumulation = .float32 }
     self.window = try SlidingWindowPredictor(
       models: models.map(\.predictor), settings: window, progress: pipeline.progress,
       cancellation: pipeline.cancellation)
@@ -50,6 +51,7 @@ struct CasePredictor {
     var stepFraction = 0.5
     var usesMirroring = true
     var keepsProbabilities = false
+    var sumsInSinglePrecision = false
   }
 
   /// Predicts one case and writes `{identifier}{ending}`, with `{identifier}.npz` if probabilities are wanted, and what
@@ -60,6 +62,23 @@ struct CasePredictor {
     _ image: NDArray<Float>, _ properties: CaseProperties, identifier: String, to folder: URL,
     nextStages: [NextStage] = []
   ) throws {
+    try export(compute(image, properties, identifier: identifier, nextStages: nextStages), to: folder)
+  }
+
+  /// What the networks made of one case, not written yet.
+  struct Pending {
+    let identifier: String
+    fileprivate let properties: CaseProperties
+    fileprivate let exporter: LogitsExporter
+    fileprivate let handovers: [(exporter: LogitsExporter, store: PreviousStageStore)]
+  }
+
+  /// Runs the networks over one case.
+  ///
+  /// - Shape: image `[C, Z, Y, X]`, preprocessed
+  func compute(
+    _ image: NDArray<Float>, _ properties: CaseProperties, identifier: String, nextStages: [NextStage] = []
+  ) throws -> Pending {
     let handovers = try nextStages.compactMap {
       try handover(of: identifier, properties, logitsShape: Array(image.shape.dropFirst()), to: $0)
     }
@@ -72,18 +91,27 @@ struct CasePredictor {
       try exporter.take(row: row, logits: logits)
       for handover in handovers { try handover.exporter.take(row: row, logits: logits) }
     }
-    for handover in handovers {
+    return Pending(
+      identifier: identifier, properties: properties, exporter: exporter, handovers: handovers)
+  }
+
+  /// Writes what was computed; the label map comes last: where it lies, the case is done.
+  func export(_ pending: Pending, to folder: URL) throws {
+    let (identifier, properties) = (pending.identifier, pending.properties)
+    for handover in pending.handovers {
       try handover.store.write(handover.exporter.finish().segmentation.voxels, identifier: identifier)
     }
-    let prediction = try exporter.finish()
+    let prediction = try pending.exporter.finish()
     if let probabilities = prediction.probabilities {
       try probabilities.write(to: folder.appending(path: identifier + ".npz"))
-      try properties.json.write(to: folder.appending(path: identifier + ".json"))
+      let reader = ImageReader(rawValue: plans.readerWriter)
+      try writeAtomically(
+        Data(PickleWriter.pickle(properties.pickle(as: reader))),
+        to: folder.appending(path: identifier + ".pkl"))
     } else {
       // Those of an earlier prediction would not be of these labels.
       try? FileManager.default.removeItem(at: folder.appending(path: identifier + ".npz"))
     }
-    // The label map comes last: where it lies, the case is done.
     try writeLabels(
       prediction.segmentation, to: folder.appending(path: identifier + fileEnding),
       maximumLabel: labels.allLabels.max() ?? 0)

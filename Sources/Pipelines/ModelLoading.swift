@@ -51,25 +51,29 @@ func readWeights(_ file: URL) throws -> [String: NDArray<Float>] {
 }
 
 extension Pipeline {
+  /// The file of a checkpoint, in this program's form or nnU-Net's.
+  func checkpointFile(_ name: CheckpointName, in foldFolder: URL) throws(Diagnostic) -> URL {
+    let candidates = [Checkpoint.fileExtension, "pth"].map {
+      foldFolder.appending(path: "\(name.stem).\($0)")
+    }
+    if let file = candidates.first(where: { FileManager.default.fileExists(atPath: $0.path) }) { return file }
+    let present = ((try? FileManager.default.contentsOfDirectory(atPath: foldFolder.path)) ?? [])
+      .filter { $0.hasPrefix("checkpoint_") }.sorted()
+    throw Diagnostic(
+      "there is no checkpoint \(name.stem)", at: foldFolder.path,
+      expected: candidates.map(\.lastPathComponent).joined(separator: " or "),
+      found: present.isEmpty ? "no checkpoint at all" : present.joined(separator: ", "),
+      remedy: present.isEmpty
+        ? "train this fold first"
+        : "choose one that is there, -chk \(chooseName(of: present[0])), or finish the training with --c")
+  }
+
   /// Loads a checkpoint of one fold, in this program's form or nnU-Net's.
   package func loadModel(
     foldFolder: URL, checkpoint name: CheckpointName, plans: Plans, configuration: PlannedConfiguration,
     dataset: DatasetDescription, precision: Precision = .float32
   ) throws -> LoadedModel {
-    let candidates = [Checkpoint.fileExtension, "pth"].map {
-      foldFolder.appending(path: "\(name.stem).\($0)")
-    }
-    guard let file = candidates.first(where: { FileManager.default.fileExists(atPath: $0.path) }) else {
-      let present = ((try? FileManager.default.contentsOfDirectory(atPath: foldFolder.path)) ?? [])
-        .filter { $0.hasPrefix("checkpoint_") }.sorted()
-      throw Diagnostic(
-        "there is no checkpoint \(name.stem)", at: foldFolder.path,
-        expected: candidates.map(\.lastPathComponent).joined(separator: " or "),
-        found: present.isEmpty ? "no checkpoint at all" : present.joined(separator: ", "),
-        remedy: present.isEmpty
-          ? "train this fold first"
-          : "choose one that is there, -chk \(chooseName(of: present[0])), or finish the training with --c")
-    }
+    let file = try checkpointFile(name, in: foldFolder)
     let backend = try CPUBackend()
     let network = try NetworkSpec(configuration.architecture, source: plans.source).makeNetwork(
       inputChannelCount: dataset.channelNames.count

@@ -7,6 +7,8 @@ package import Foundation
 import Planning
 import Preprocessing
 import Reporting
+import Tensors
+import Training
 import VolumeFormats
 import Volumes
 
@@ -71,19 +73,28 @@ extension Pipeline {
 
   /// Predicts the cases of a folder with a trained configuration.
   package func predict(folder input: URL, to output: URL, _ request: PredictionRequest) throws {
-    let folder = try modelFolder(dataset: request.dataset, named: request.modelFolderName)
-    let (plans, description) = try readModel(at: folder)
-    let configuration = try plans.configuration(named: request.configuration)
-    try requirePreviousStage(request, of: configuration)
-    var cases = try findCases(
-      in: input, fileEnding: description.fileEnding, reader: ImageReader(rawValue: plans.readerWriter))
-    guard !cases.isEmpty else {
-      throw Diagnostic(
-        "there is nothing to predict", at: input.path, expected: "files CASE_0000\(description.fileEnding)",
-        found: "none", remedy: "check the folder; names end in four digits for the channel")
-    }
-    cases = cases.enumerated().filter { $0.offset % request.part.count == request.part.index }.map(\.element)
+    try predict(PredictionInput([input]), to: output, request)
+  }
+
+  /// Predicts cases with a trained configuration.
+  ///
+  /// A case that cannot be read or predicted does not stop the others.
+  ///
+  /// - Throws: a ``Diagnostic`` before the first case if model or input are not usable, after the last if a case failed.
+  package func predict(_ input: PredictionInput, to output: URL, _ request: PredictionRequest) throws {
+    let folder =
+      try request.modelFolder ?? modelFolder(dataset: request.dataset, named: request.modelFolderName)
+    let (plans, ownDescription) = try readModel(at: folder)
     let folds = try request.folds.map { try trainedFold($0, in: folder) }
+    let configuration = try plans.configuration(
+      named: request.modelFolder == nil
+        ? request.configuration : trainedConfiguration(folds[0], request.checkpoint, modelFolder: folder))
+    try requirePreviousStage(request, of: configuration)
+    let description = try ownDescription.paintingRegions(in: request.regionOrder)
+    let all = try input.cases(
+      fileEnding: description.fileEnding, reader: ImageReader(rawValue: plans.readerWriter))
+    let cases = all.enumerated().filter { $0.offset % request.part.count == request.part.index }.map(
+      \.element)
     try requireWritableFolder(output)
     let models = try folds.map {
       try loadModel(
@@ -92,7 +103,7 @@ extension Pipeline {
     }
     let settings = CasePredictor.Settings(
       stepFraction: request.stepFraction, usesMirroring: request.usesMirroring,
-      keepsProbabilities: request.savesProbabilities)
+      keepsProbabilities: request.savesProbabilities, sumsInSinglePrecision: request.sumsInSinglePrecision)
     let predictor = try CasePredictor(
       models: models, plans: plans, configuration: configuration, dataset: description, settings: settings,
       pipeline: self)
@@ -100,35 +111,70 @@ extension Pipeline {
     try JSON.object(plans.json).write(to: output.appending(path: "plans.json"))
     try request.arguments(input: input, output: output).write(
       to: output.appending(path: "predict_from_raw_data_args.json"))
-    let preprocessor = try Preprocessor(
-      plans: plans, configuration: configuration, labels: description.labels)
-    try predict(
-      cases, with: predictor, preprocessor, channelCount: description.channelNames.count, to: output, request)
+    let reading = CaseReading(
+      preprocessor: try Preprocessor(plans: plans, configuration: configuration, labels: description.labels),
+      channelCount: description.channelNames.count, previousStage: request.previousStage,
+      fileEnding: description.fileEnding, labels: description.labels)
+    let isDone = cases.map { request.keepsExisting && predictor.isDone($0.identifier, in: output) }
+    let failures = try predict(cases, isDone: isDone, with: predictor, reading, to: output)
+    guard let first = failures.first else { return }
+    throw Diagnostic(
+      "\(failures.count) of \(cases.count) cases could not be predicted", at: first.identifier,
+      expected: "images that this model can read",
+      found: failures.map { "\($0.identifier): \($0.reason)" }.joined(separator: "; "),
+      remedy: "mend these and predict again with --continue_prediction; the others are done")
   }
 
+  /// Predicts one case after the other, reading the next and writing the last meanwhile.
   private func predict(
-    _ cases: [TestCase], with predictor: CasePredictor, _ preprocessor: Preprocessor, channelCount: Int,
-    to output: URL, _ request: PredictionRequest
-  ) throws {
+    _ cases: [TestCase], isDone: [Bool], with predictor: CasePredictor, _ reading: CaseReading, to output: URL
+  ) throws -> [(identifier: String, reason: String)] {
     progress.begin("predict", total: cases.count)
     defer { progress.end() }
-    for (index, testCase) in cases.enumerated() {
-      try cancellation.check()
-      if request.keepsExisting, predictor.isDone(testCase.identifier, in: output) {
-        progress.update(completed: index + 1, detail: "\(testCase.identifier) is there")
-        continue
+    let open = cases.indices.filter { !isDone[$0] }
+    var failures: [(identifier: String, reason: String)] = []
+    func attempt(_ identifier: String, _ work: () throws -> Void) throws {
+      do { try work() } catch let error as Cancelled { throw error } catch {
+        failures.append((identifier, (error as? Diagnostic)?.summaryText ?? "\(error)"))
+        progress.note("\(identifier) could not be predicted: \(error)")
       }
-      let loaded = try readCase(testCase, channelCount: channelCount)
-      var previous: Volume<Int16>?
-      if let folder = request.previousStage {
-        previous = try readLabels(folder.appending(path: testCase.identifier + predictor.fileEnding))
-      }
-      let arrays = try preprocessor.run(images: loaded.channels, label: previous)
-      try predictor.predict(
-        previous == nil ? arrays.data : arrays.dataWithPreviousStage(predictor.labels), arrays.properties,
-        identifier: testCase.identifier, to: output)
-      progress.update(completed: index + 1, detail: testCase.identifier)
     }
+    func read(_ position: Int) -> BackgroundWork<PreprocessedArrays>? {
+      guard position < open.count else { return nil }
+      let testCase = cases[open[position]]
+      return BackgroundWork("read") { try reading.arrays(of: testCase) }
+    }
+    if open.count < cases.count { progress.note("\(cases.count - open.count) cases are there already") }
+    progress.update(completed: cases.count - open.count, detail: "")
+    var next = read(0)
+    var writing: (identifier: String, work: BackgroundWork<Void>)?
+    func finishWriting() throws {
+      guard let last = writing else { return }
+      writing = nil
+      try attempt(last.identifier) { try last.work.value() }
+    }
+    for position in open.indices {
+      let identifier = cases[open[position]].identifier
+      let current = next
+      try cancellation.check()
+      try attempt(identifier) {
+        guard let arrays = try current?.value() else { return }
+        next = read(position + 1)
+        let pending = UncheckedBox(
+          try predictor.compute(
+            reading.input(of: arrays), arrays.properties, identifier: identifier))
+        try finishWriting()
+        let exporter = UncheckedBox(predictor)
+        writing = (
+          identifier, BackgroundWork("write") { try exporter.value.export(pending.value, to: output) }
+        )
+      }
+      // A case that could not be read has not started the next.
+      if next === current { next = read(position + 1) }
+      progress.update(completed: cases.count - open.count + position + 1, detail: identifier)
+    }
+    try finishWriting()
+    return failures
   }
 
   /// Stops unless predictions of the first stage are given for the second of a cascade, and only for that.
@@ -149,7 +195,7 @@ extension Pipeline {
   }
 
   /// The plans and the dataset description that lie beside a model's folds.
-  private func readModel(at folder: URL) throws -> (Plans, DatasetDescription) {
+  func readModel(at folder: URL) throws -> (Plans, DatasetDescription) {
     guard FileManager.default.fileExists(atPath: folder.path) else {
       let others = subfolders(of: folder.deletingLastPathComponent())
       throw Diagnostic(
@@ -178,6 +224,16 @@ extension Pipeline {
       remedy: trained.isEmpty ? "train it first" : "-f \(trained.joined(separator: " ")), or train it first")
   }
 
+  /// The configuration that a fold's checkpoint was trained for.
+  private func trainedConfiguration(
+    _ fold: URL, _ checkpoint: CheckpointName, modelFolder: URL
+  ) throws -> String {
+    let file = try checkpointFile(checkpoint, in: fold)
+    if file.pathExtension == Checkpoint.fileExtension { return try Checkpoint.state(of: file).configuration }
+    if let name = try PyTorchCheckpoint.read(file).root["init_args"]?["configuration"]?.string { return name }
+    return try ModelReference(folderName: modelFolder.standardizedFileURL.lastPathComponent).configuration
+  }
+
   private func subfolders(of folder: URL) -> [String] {
     ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []).sorted()
   }
@@ -185,9 +241,10 @@ extension Pipeline {
 
 extension PredictionRequest {
   /// What nnU-Net keeps beside predictions, so that they can be made again.
-  fileprivate func arguments(input: URL, output: URL) -> JSON {
+  fileprivate func arguments(input: PredictionInput, output: URL) -> JSON {
     [
-      "list_of_lists_or_source_folder": .string(input.path),
+      "list_of_lists_or_source_folder": input.paths.count == 1
+        ? .string(input.paths[0].path) : .array(input.paths.map { .string($0.path) }),
       "output_folder_or_list_of_truncated_output_files": .string(output.path),
       "save_probabilities": .bool(savesProbabilities), "overwrite": .bool(!keepsExisting),
       "num_processes_preprocessing": .integer(1), "num_processes_segmentation_export": .integer(1),
@@ -196,4 +253,38 @@ extension PredictionRequest {
       "part_id": .integer(part.index),
     ]
   }
+}
+
+/// How a case becomes the network's input; works on any thread.
+private struct CaseReading: Sendable {
+  let preprocessor: Preprocessor
+  let channelCount: Int
+  let previousStage: URL?
+  let fileEnding: String
+  let labels: LabelScheme
+
+  func arrays(of testCase: TestCase) throws -> PreprocessedArrays {
+    let loaded = try readCase(testCase, channelCount: channelCount)
+    let previous = try previousStage.map {
+      try readLabels($0.appending(path: testCase.identifier + fileEnding))
+    }
+    return try preprocessor.run(images: loaded.channels, label: previous)
+  }
+
+  /// - Shape: `[C, Z, Y, X]`, with one channel more per foreground label for the second stage of a cascade
+  func input(of arrays: PreprocessedArrays) -> NDArray<Float> {
+    previousStage == nil ? arrays.data : arrays.dataWithPreviousStage(labels)
+  }
+}
+
+/// Hands a value to one other thread, which alone uses it from then on.
+private struct UncheckedBox<Value>: @unchecked Sendable {
+  let value: Value
+
+  init(_ value: Value) { self.value = value }
+}
+
+extension Diagnostic {
+  /// What failed and what was found, in one line.
+  fileprivate var summaryText: String { found.map { "\(failure) (\($0))" } ?? failure }
 }

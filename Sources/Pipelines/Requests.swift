@@ -159,6 +159,8 @@ package struct PredictionRequest: Sendable {
   package var configuration: String
   package var trainerName: String
   package var plans: String
+  /// The model's folder, in place of the names above.
+  package var modelFolder: URL?
   package var folds: [Fold]
   package var checkpoint: CheckpointName
   /// Step of the sliding window, as a fraction of the patch.
@@ -167,6 +169,10 @@ package struct PredictionRequest: Sendable {
   package var savesProbabilities = false
   /// How activations are stored.
   package var precision = Precision.float32
+  /// Sums overlapping tiles in single precision rather than, as nnU-Net does, in half precision.
+  package var sumsInSinglePrecision = false
+  /// The label painted for each region, in place of the model's own.
+  package var regionOrder: [Int]?
   /// What the first stage predicted of the same cases; needed for the second stage of a cascade, and only there.
   package var previousStage: URL?
   /// Leaves predictions alone that are there.
@@ -185,6 +191,12 @@ package struct PredictionRequest: Sendable {
     self.plans = plans
     self.folds = folds
     self.checkpoint = checkpoint
+  }
+
+  /// A request for the model in a folder, whatever that is called.
+  package init(modelFolder: URL, folds: [Fold], checkpoint: CheckpointName = .final) {
+    self.init(dataset: "", configuration: "", folds: folds, checkpoint: checkpoint)
+    self.modelFolder = modelFolder
   }
 
   /// The folder of the model in the results: `TRAINER__PLANS__CONFIGURATION`.

@@ -16,7 +16,10 @@ struct RootCommand: ParsableCommand {
     subcommands: [
       PlanAndPreprocessCommand.self, VerifyDatasetCommand.self, ExtractFingerprintCommand.self,
       PlanExperimentCommand.self, PreprocessCommand.self, TrainCommand.self, TrainersCommand.self,
-      PredictCommand.self, EvaluateFolderCommand.self, PreviewAugmentationCommand.self, InfoCommand.self,
+      PredictCommand.self, PredictFromModelFolderCommand.self, EvaluateFolderCommand.self,
+      AccumulateCrossValidationCommand.self,
+      FindBestConfigurationCommand.self, EnsembleCommand.self, DeterminePostprocessingCommand.self,
+      ApplyPostprocessingCommand.self, PreviewAugmentationCommand.self, InfoCommand.self,
       ConvertDecathlonCommand.self,
       ConvertOldDatasetCommand.self, MovePlansCommand.self,
       RunCommand.self, DemoCommand.self, DoctorCommand.self, VersionCommand.self, SessionCommand.self,

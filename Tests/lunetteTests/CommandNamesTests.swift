@@ -70,9 +70,9 @@ import lunette
     let words = "predict -i in -o out -d 4 -c 3d_fullres -f 0 2 -chk best".split(separator: " ").map(
       String.init)
     let command = try #require(try Program.parse(words) as? PredictCommand)
-    #expect(command.folds == ["0", "2"])
-    #expect(command.checkpoint == "best")
-    #expect(command.stepSize == 0.5)
+    #expect(command.options.folds == ["0", "2"])
+    #expect(command.options.checkpoint == "best")
+    #expect(command.options.stepSize == 0.5)
   }
 
   @Test(
