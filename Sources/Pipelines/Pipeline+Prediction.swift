@@ -117,9 +117,9 @@ extension Pipeline {
       fileEnding: description.fileEnding, labels: description.labels)
     let isDone = cases.map { request.keepsExisting && predictor.isDone($0.identifier, in: output) }
     let failures = try predict(cases, isDone: isDone, with: predictor, reading, to: output)
-    guard let first = failures.first else { return }
+    guard !failures.isEmpty else { return }
     throw Diagnostic(
-      "\(failures.count) of \(cases.count) cases could not be predicted", at: first.identifier,
+      "\(failures.count) of \(cases.count) cases could not be predicted", at: output.path,
       expected: "images that this model can read",
       found: failures.map { "\($0.identifier): \($0.reason)" }.joined(separator: "; "),
       remedy: "mend these and predict again with --continue_prediction; the others are done")
@@ -135,7 +135,8 @@ extension Pipeline {
     var failures: [(identifier: String, reason: String)] = []
     func attempt(_ identifier: String, _ work: () throws -> Void) throws {
       do { try work() } catch let error as Cancelled { throw error } catch {
-        failures.append((identifier, (error as? Diagnostic)?.summaryText ?? "\(error)"))
+        let text = "\(error)".split(separator: "\n").first.map(String.init) ?? "unknown reason"
+        failures.append((identifier, text))
         progress.note("\(identifier) could not be predicted: \(error)")
       }
     }
@@ -282,9 +283,4 @@ private struct UncheckedBox<Value>: @unchecked Sendable {
   let value: Value
 
   init(_ value: Value) { self.value = value }
-}
-
-extension Diagnostic {
-  /// What failed and what was found, in one line.
-  fileprivate var summaryText: String { found.map { "\(failure) (\($0))" } ?? failure }
 }
