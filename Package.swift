@@ -62,7 +62,8 @@ let package = Package(
     + module("Networks", ["Backends", "Archives", "Tensors", "Reporting"], fixtures: true)
     + module("Augmentation", ["Archives", "Volumes", "Tensors", "Reporting", "CKernels"], fixtures: true)
     + module("Datasets", ["VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting", "CKernels"])
-    + module("Evaluation", ["Datasets", "VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting"])
+    + module(
+      "Evaluation", ["Datasets", "VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting"], fixtures: true)
     + module("Figures", ["Archives", "Volumes", "Tensors", "Reporting", "CCairo"])
     // 4: method
     + module("Planning", ["Datasets", "VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting", "CKernels"])

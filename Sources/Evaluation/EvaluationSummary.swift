@@ -207,7 +207,7 @@ private func mean(_ values: [Double], skippingNaN: Bool) -> Double {
 }
 
 /// NumPy's order of additions: a loop below 8 values, eight interleaved sums up to 128, then halves.
-private func pairwiseSum(_ values: ArraySlice<Double>) -> Double {
+func pairwiseSum(_ values: ArraySlice<Double>) -> Double {
   if values.count < 8 { return values.reduce(0, +) }
   if values.count <= 128 {
     let start = values.startIndex
