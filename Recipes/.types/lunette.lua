@@ -58,7 +58,7 @@ function lunette.ensemble(arguments) end
 function lunette.volume(path) end
 
 ---Scores a folder of predictions against references of the same file names.
----@param arguments { reference: string, prediction: string, labels: (any)[]|table<string, any>, ignore_label?: integer, file_ending?: string, allow_missing?: boolean }
+---@param arguments { reference: string, prediction: string, labels: (any)[]|table<string, any>, ignore_label?: integer, file_ending?: string, allow_missing?: boolean, surface_tolerance?: number, volumes?: boolean }
 function lunette.evaluate(arguments) end
 
 ---Makes a tensor from numbers in nested tables.
@@ -542,14 +542,22 @@ function volume:save(path) end
 ---@field foreground_mean table<string, number> the mean over all labels but the background
 ---@field mean table<string, table<string, number>> the mean over cases, per label
 ---@field cases (any)[] the scores of each case
+---@field surface_tolerance number the tolerance of NSD in mm, nil where surfaces were not measured
 local evaluation = {}
 
 ---The whole summary as a table.
 function evaluation:table() end
 
 ---Writes summary.json as nnU-Net does.
----@param path string the file
-function evaluation:save(path) end
+---@param arguments { path: string, strict?: boolean }|string
+function evaluation:save(arguments) end
+
+---The means as text: a line per target.
+function evaluation:report() end
+
+---All cases as comma-separated values: a row per case and target.
+---@param path? string writes them to this file too
+function evaluation:csv(path) end
 
 ---An array of numbers; operations on it can be differentiated.
 ---@class lunette.tensor

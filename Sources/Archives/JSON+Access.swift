@@ -66,6 +66,17 @@ extension JSON {
 }
 
 extension JSON {
+  /// The same with null for every number that strict JSON cannot hold: NaN and the infinities.
+  package var withNullForNonFinite: JSON {
+    switch self {
+    case .number(let value): value.isFinite ? self : .null
+    case .array(let values): .array(values.map(\.withNullForNonFinite))
+    case .object(let object):
+      .object(JSONObject(object.pairs.map { ($0.key, $0.value.withNullForNonFinite) }))
+    default: self
+    }
+  }
+
   /// Reads a file of JSON.
   package init(contentsOf url: URL) throws(Diagnostic) {
     let data: Data

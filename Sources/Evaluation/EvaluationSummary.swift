@@ -1,75 +1,9 @@
-// Metrics per case, their means, and nnU-Net's summary.json. How masks are counted is in ConfusionCounts.swift.
+// The evaluation of a folder, and nnU-Net's summary.json. What is measured of a case is in TargetMetrics.swift.
 
 package import Archives
 package import Datasets
 package import Foundation
 package import Reporting
-
-/// The numbers nnU-Net reports for one target, of one case or averaged.
-package struct TargetMetrics: Sendable, Equatable {
-  package var dice: Double
-  package var intersectionOverUnion: Double
-  package var truePositives: Double
-  package var falsePositives: Double
-  package var falseNegatives: Double
-  package var trueNegatives: Double
-  package var predictedCount: Double
-  package var referenceCount: Double
-
-  /// Every metric under its key in `summary.json`.
-  fileprivate static var fields: [(key: String, path: WritableKeyPath<TargetMetrics, Double>)] {
-    [
-      ("Dice", \.dice), ("IoU", \.intersectionOverUnion), ("TP", \.truePositives), ("FP", \.falsePositives),
-      ("FN", \.falseNegatives), ("TN", \.trueNegatives), ("n_pred", \.predictedCount),
-      ("n_ref", \.referenceCount),
-    ]
-  }
-
-  private init() {
-    (dice, intersectionOverUnion, truePositives, falsePositives) = (.nan, .nan, .nan, .nan)
-    (falseNegatives, trueNegatives, predictedCount, referenceCount) = (.nan, .nan, .nan, .nan)
-  }
-
-  package init(_ counts: ConfusionCounts) {
-    dice = counts.dice
-    intersectionOverUnion = counts.intersectionOverUnion
-    truePositives = Double(counts.truePositives)
-    falsePositives = Double(counts.falsePositives)
-    falseNegatives = Double(counts.falseNegatives)
-    trueNegatives = Double(counts.trueNegatives)
-    predictedCount = Double(counts.predictedCount)
-    referenceCount = Double(counts.referenceCount)
-  }
-
-  /// The mean of every metric, over the values that are numbers or over all.
-  fileprivate init(meanOf metrics: [TargetMetrics], skippingNaN: Bool) {
-    self.init()
-    for field in Self.fields {
-      let values = metrics.map { $0[keyPath: field.path] }
-      self[keyPath: field.path] = mean(values, skippingNaN: skippingNaN)
-    }
-  }
-
-  /// The metrics as JSON; counts of a single case are integers.
-  fileprivate func json(integralCounts: Bool) -> JSON {
-    .object(
-      JSONObject(
-        Self.fields.map { field in
-          let value = self[keyPath: field.path]
-          let isRatio = field.key == "Dice" || field.key == "IoU"
-          let integer = integralCounts && !isRatio ? Int(exactly: value) : nil
-          return (field.key, integer.map(JSON.integer) ?? .number(value))
-        }))
-  }
-
-  fileprivate init?(json: JSON?) {
-    self.init()
-    for field in Self.fields {
-      guard let value = json?[field.key]?.double else { return nil }
-      self[keyPath: field.path] = value
-    }
-  }
-}
 
 /// One case of an evaluation.
 package struct CaseEvaluation: Sendable, Equatable {
@@ -99,10 +33,15 @@ package struct EvaluationSummary: Sendable, Equatable {
   package let means: [TargetMetrics]
   /// The plain mean over the targets other than label 0; not a number if any of them is not.
   package let foregroundMean: TargetMetrics
+  /// The tolerance of the surface Dice in millimetres, if surfaces were measured.
+  package let surfaceTolerance: Double?
+  /// What the targets are called, where that is known; `summary.json` does not say it.
+  package var names: [LabelValue: String] = [:]
 
-  package init(targets: [LabelValue], cases: [CaseEvaluation]) {
+  package init(targets: [LabelValue], cases: [CaseEvaluation], surfaceTolerance: Double? = nil) {
     self.targets = targets
     self.cases = cases
+    self.surfaceTolerance = surfaceTolerance
     means = targets.indices.map { index in
       TargetMetrics(meanOf: cases.map { $0.metrics[index] }, skippingNaN: true)
     }
@@ -125,7 +64,7 @@ extension EvaluationSummary {
       .object(
         JSONObject(zip(targets, metrics).map { ($0.summaryKey, $1.json(integralCounts: integralCounts)) }))
     }
-    return [
+    var json: JSONObject = [
       "foreground_mean": foregroundMean.json(integralCounts: false),
       "mean": byTarget(means, integralCounts: false),
       "metric_per_case": .array(
@@ -136,10 +75,16 @@ extension EvaluationSummary {
           ]
         }),
     ]
+    json["surface_tolerance_mm"] = surfaceTolerance.map(JSON.number)
+    return .object(json)
   }
 
   /// Writes `summary.json` as nnU-Net does: sorted keys, four spaces, NaN bare.
-  package func write(to url: URL) throws(Diagnostic) { try json.write(to: url, sortedKeys: true) }
+  ///
+  /// - Parameter usesNull: writes null for what is no number or infinite, as strict JSON demands.
+  package func write(to url: URL, usesNull: Bool = false) throws(Diagnostic) {
+    try (usesNull ? json.withNullForNonFinite : json).write(to: url, sortedKeys: true)
+  }
 
   /// Reads a `summary.json` of ours or nnU-Net's.
   package init(contentsOf url: URL) throws(Diagnostic) {
@@ -179,6 +124,7 @@ extension EvaluationSummary {
     self.cases = cases
     self.means = means
     self.foregroundMean = foregroundMean
+    surfaceTolerance = json["surface_tolerance_mm"]?.double
   }
 }
 
@@ -197,26 +143,4 @@ extension LabelValue {
     guard !labels.isEmpty, labels.count == parts.count else { return nil }
     self = .region(labels)
   }
-}
-
-/// The mean as NumPy takes it in double precision; `.nan` of nothing.
-private func mean(_ values: [Double], skippingNaN: Bool) -> Double {
-  let count = skippingNaN ? values.count { !$0.isNaN } : values.count
-  let sum = pairwiseSum((skippingNaN ? values.map { $0.isNaN ? 0 : $0 } : values)[...])
-  return count == 0 ? .nan : sum / Double(count)
-}
-
-/// NumPy's order of additions: a loop below 8 values, eight interleaved sums up to 128, then halves.
-func pairwiseSum(_ values: ArraySlice<Double>) -> Double {
-  if values.count < 8 { return values.reduce(0, +) }
-  if values.count <= 128 {
-    let start = values.startIndex
-    let blockEnd = start + values.count / 8 * 8
-    var sums = SIMD8<Double>(values[start..<start + 8])
-    for i in stride(from: start + 8, to: blockEnd, by: 8) { sums += SIMD8(values[i..<i + 8]) }
-    let joined = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
-    return values[blockEnd...].reduce(joined, +)
-  }
-  let half = values.startIndex + values.count / 2 / 8 * 8
-  return pairwiseSum(values[..<half]) + pairwiseSum(values[half...])
 }

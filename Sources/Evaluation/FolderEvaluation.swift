@@ -7,9 +7,29 @@ import Tensors
 import VolumeFormats
 import Volumes
 
-/// Counts and ratios of one predicted file.
+/// What an evaluation looks at.
+package struct EvaluationSettings: Sendable {
+  /// Labels or regions.
+  package var targets: [LabelValue]
+  /// Voxels whose reference has this label do not count.
+  package var ignoreLabel: Int?
+  /// The end of the names of the files to compare.
+  package var fileEnding: String
+  /// Whether references without a prediction are fine.
+  package var allowsMissing = true
+  package var measures = EvaluationMeasures()
+
+  package init(targets: [LabelValue], ignoreLabel: Int? = nil, fileEnding: String) {
+    self.targets = targets
+    self.ignoreLabel = ignoreLabel
+    self.fileEnding = fileEnding
+  }
+}
+
+/// What is measured of one predicted file.
 package func evaluateCase(
-  reference: URL, prediction: URL, targets: [LabelValue], ignoreLabel: Int?
+  reference: URL, prediction: URL, targets: [LabelValue], ignoreLabel: Int?,
+  measures: EvaluationMeasures = EvaluationMeasures()
 ) throws -> CaseEvaluation {
   let truth = try readLabels(reference)
   let guess = try readLabels(prediction)
@@ -19,31 +39,46 @@ package func evaluateCase(
       expected: "\(truth.shape) voxels (Z, Y, X) as in \(reference.path)", found: "\(guess.shape)",
       remedy: "predict the case again from the image that belongs to this reference")
   }
-  let counts = ConfusionCounts.count(
-    of: targets, reference: truth.voxels, prediction: guess.voxels, ignoreLabel: ignoreLabel)
-  return CaseEvaluation(
-    referenceFile: reference.path, predictionFile: prediction.path, metrics: counts.map(TargetMetrics.init))
+  var metrics = ConfusionCounts.count(
+    of: targets, reference: truth.voxels, prediction: guess.voxels, ignoreLabel: ignoreLabel
+  ).map(TargetMetrics.init)
+  if measures.includesVolumes {
+    // A picture has no thickness.
+    let voxel = truth.geometry.axisCount == 2 ? .nan : truth.geometry.spacing.reduce(1, *) / 1000
+    for index in metrics.indices {
+      metrics[index][.predictedVolume] = metrics[index].predictedCount * voxel
+      metrics[index][.referenceVolume] = metrics[index].referenceCount * voxel
+    }
+  }
+  if let tolerance = measures.surfaceTolerance {
+    let distances = SurfaceDistances.measure(
+      targets, reference: truth.voxels, prediction: guess.voxels, spacing: truth.geometry.spacing,
+      ignoreLabel: ignoreLabel)
+    for (index, distances) in distances.enumerated() {
+      metrics[index][.surfaceDice] = distances.surfaceDice(toleranceMillimeters: tolerance)
+      metrics[index][.hausdorff95] = distances.hausdorff(percentile: 95)
+    }
+  }
+  return CaseEvaluation(referenceFile: reference.path, predictionFile: prediction.path, metrics: metrics)
 }
 
 /// Evaluates every prediction in a folder; the reference of a prediction has the same file name.
 ///
 /// Cases without a target in either file do not enter that target's mean Dice.
-/// - Parameters:
-///   - labels: the targets to evaluate: labels or regions.
-///   - ignore: voxels whose reference has this label do not count.
-///   - chill: whether references without a prediction are fine.
 /// - Throws: a ``Diagnostic`` for missing or unreadable files.
 package func evaluateFolder(
-  reference: URL, prediction: URL, labels: [LabelValue], ignore: Int?, fileEnding: String, chill: Bool = true
+  reference: URL, prediction: URL, settings: EvaluationSettings
 ) throws -> EvaluationSummary {
-  let predicted = try fileNames(in: prediction, ending: fileEnding)
+  let predicted = try fileNames(in: prediction, ending: settings.fileEnding)
   if predicted.isEmpty {
     throw Diagnostic(
-      "nothing to evaluate", at: prediction.path, expected: "predictions that end in \(fileEnding)",
+      "nothing to evaluate", at: prediction.path, expected: "predictions that end in \(settings.fileEnding)",
       found: "none", remedy: "check the folder and the file ending")
   }
-  if !chill {
-    let missing = try fileNames(in: reference, ending: fileEnding).filter { !Set(predicted).contains($0) }
+  if !settings.allowsMissing {
+    let missing = try fileNames(in: reference, ending: settings.fileEnding).filter {
+      !Set(predicted).contains($0)
+    }
     if let first = missing.first {
       throw Diagnostic(
         "\(missing.count) of the reference files have no prediction", at: prediction.path,
@@ -55,27 +90,54 @@ package func evaluateFolder(
     let name = predicted[index]
     return try evaluateCase(
       reference: reference.appending(path: name), prediction: prediction.appending(path: name),
-      targets: labels,
-      ignoreLabel: ignore)
+      targets: settings.targets, ignoreLabel: settings.ignoreLabel, measures: settings.measures)
   }
-  return EvaluationSummary(targets: labels, cases: cases)
+  return EvaluationSummary(
+    targets: settings.targets, cases: cases, surfaceTolerance: settings.measures.surfaceTolerance)
+}
+
+/// Evaluates every prediction in a folder for some labels or regions by nnU-Net's metrics alone.
+package func evaluateFolder(
+  reference: URL, prediction: URL, labels: [LabelValue], ignore: Int?, fileEnding: String, chill: Bool = true
+) throws -> EvaluationSummary {
+  var settings = EvaluationSettings(targets: labels, ignoreLabel: ignore, fileEnding: fileEnding)
+  settings.allowsMissing = chill
+  return try evaluateFolder(reference: reference, prediction: prediction, settings: settings)
 }
 
 /// Evaluates a folder for what a dataset declares: its regions or its foreground labels.
 package func evaluateFolder(
-  reference: URL, prediction: URL, scheme: LabelScheme, fileEnding: String, chill: Bool = true
+  reference: URL, prediction: URL, scheme: LabelScheme, fileEnding: String, chill: Bool = true,
+  measures: EvaluationMeasures = EvaluationMeasures()
 ) throws -> EvaluationSummary {
-  try evaluateFolder(
-    reference: reference, prediction: prediction, labels: scheme.foregroundTargets,
-    ignore: scheme.ignoreLabel,
-    fileEnding: fileEnding, chill: chill)
+  var settings = EvaluationSettings(
+    targets: scheme.foregroundTargets, ignoreLabel: scheme.ignoreLabel, fileEnding: fileEnding)
+  settings.allowsMissing = chill
+  settings.measures = measures
+  var summary = try evaluateFolder(reference: reference, prediction: prediction, settings: settings)
+  for entry in scheme.entries { summary.names[entry.value] = entry.name }
+  return summary
+}
+
+/// The ending that nnU-Net's simple evaluation goes by: the last extension of the folder's first file, with its dot.
+///
+/// So it is `.gz` for `.nii.gz`.
+package func lastExtension(ofFirstFileIn folder: URL) throws -> String {
+  guard let first = try fileNames(in: folder, ending: "").first else {
+    throw Diagnostic(
+      "nothing to evaluate", at: folder.path, expected: "a folder of label maps", found: "no files",
+      remedy: "check the path")
+  }
+  let ending = URL(filePath: first).pathExtension
+  return ending.isEmpty ? "" : ".\(ending)"
 }
 
 /// The names of the files with an ending, sorted by code points.
 private func fileNames(in folder: URL, ending: String) throws -> [String] {
   do {
     return try FileManager.default.contentsOfDirectory(atPath: folder.path)
-      .filter { $0.hasSuffix(ending) && !$0.hasPrefix(".") }.sorted(by: precedesByCodePoint)
+      .filter { (ending.isEmpty || $0.hasSuffix(ending)) && !$0.hasPrefix(".") }.sorted(
+        by: precedesByCodePoint)
   } catch {
     throw Diagnostic(
       "cannot list a folder", at: folder.path, expected: "a folder of label maps",

@@ -35,15 +35,7 @@ package struct PlanTable {
         gpu.map(Self.gigabytes) ?? "?", cpu.map { Self.gigabytes(Double($0) / 1e9) } ?? "?",
       ])
     }
-    let all = [Self.header] + rows
-    let widths = Self.header.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
-    lines = all.map { row in
-      let cells = row.enumerated().map { column, text in
-        let padding = String(repeating: " ", count: widths[column] - text.count)
-        return Self.numericColumns.contains(column) ? padding + text : text + padding
-      }
-      return ("  " + cells.joined(separator: "  ")).trimmingTrailingSpaces
-    }
+    lines = TextTable(header: Self.header, rows: rows, numericColumns: Self.numericColumns).lines
   }
 
   /// At most three digits after the point.
@@ -62,8 +54,4 @@ package struct PlanTable {
   private static func gigabytes(_ value: Double) -> String {
     String(format: value < 1 ? "%.2f GB" : "%.1f GB", value)
   }
-}
-
-extension String {
-  fileprivate var trimmingTrailingSpaces: String { String(reversed().drop { $0 == " " }.reversed()) }
 }

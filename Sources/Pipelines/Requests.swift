@@ -2,6 +2,7 @@
 
 package import Archives
 package import Datasets
+package import Evaluation
 package import Foundation
 package import Planning
 package import Reporting
@@ -205,24 +206,43 @@ package struct PredictionRequest: Sendable {
 
 /// What to score against what.
 package struct EvaluationRequest: Sendable {
+  /// Where it is said what to score.
+  package enum Targets: Sendable {
+    /// A dataset's regions or foreground labels; the plans are only checked.
+    case dataset(URL, plans: URL)
+    /// Labels, and the one whose voxels do not count.
+    case labels([Int], ignored: Int?)
+  }
+
   package var references: URL
   package var predictions: URL
-  package var datasetJSON: URL
-  package var plans: URL
+  package var targets: Targets
   /// `summary.json` beside the predictions if nil.
   package var output: URL?
   /// Whether references without a prediction are left out in place of an error.
   package var allowsMissing: Bool
+  package var measures = EvaluationMeasures()
+  /// Whether `summary.json` has null for what is no number.
+  package var usesNull = false
+  /// Where to write a table of all cases as comma-separated values.
+  package var caseTable: URL?
+
+  package init(
+    references: URL, predictions: URL, targets: Targets, output: URL? = nil, allowsMissing: Bool = false
+  ) {
+    self.references = references
+    self.predictions = predictions
+    self.targets = targets
+    self.output = output
+    self.allowsMissing = allowsMissing
+  }
 
   package init(
     references: URL, predictions: URL, datasetJSON: URL, plans: URL, output: URL? = nil,
     allowsMissing: Bool = false
   ) {
-    self.references = references
-    self.predictions = predictions
-    self.datasetJSON = datasetJSON
-    self.plans = plans
-    self.output = output
-    self.allowsMissing = allowsMissing
+    self.init(
+      references: references, predictions: predictions, targets: .dataset(datasetJSON, plans: plans),
+      output: output, allowsMissing: allowsMissing)
   }
 }

@@ -447,4 +447,31 @@ struct VolumeBindingTests {
       bench.failure("lunette.evaluate{ reference='a', prediction='b', labels={ background=0 } }")?.contains(
         "no label") == true)
   }
+
+  @Test("Surfaces and volumes are measured when asked for, and told as text and table")
+  func evaluateSurfaces() throws {
+    let bench = try Bench()
+    try bench.session.state.setGlobal(
+      "raw", .string(Goldens.path("golden/raw/Dataset801_PhantomCT/labelsTr").path))
+    let results = try bench.run(
+      """
+      local r = lunette.evaluate{
+        reference=raw, prediction=raw, labels={ organ=1, tumour=2 }, surface_tolerance=2, volumes=true }
+      local text = r:csv(folder .. "/cases.csv")
+      return r.foreground_mean.NSD, r.mean["1"].HD95, r.surface_tolerance, text:match("^[^\\n]+"), r:report()
+      """)
+    #expect(results[0].number == 1)
+    #expect(results[1].number == 0)
+    #expect(results[2].number == 2)
+    #expect(
+      results[3].string
+        == "case,target,name,Dice,IoU,TP,FP,FN,TN,n_pred,n_ref,NSD,HD95,volume_pred_ml,volume_ref_ml")
+    #expect(results[4].string?.contains("1 organ") == true)
+    let file = try String(contentsOf: bench.folder.appending(path: "cases.csv"), encoding: .utf8)
+    #expect(file.contains(",1,organ,1.0,1.0,"))
+    #expect(
+      bench.failure(
+        "lunette.evaluate{ reference=raw, prediction=raw, labels={1}, surface_tolerance=-1 }")?.contains(
+          "length in mm") == true)
+  }
 }

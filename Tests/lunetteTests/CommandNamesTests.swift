@@ -58,6 +58,9 @@ import lunette
         + "--continue_prediction -npp 3 -nps 3 -prev_stage_predictions p -num_parts 2 -part_id 1 -device cuda "
         + "--disable_progress_bar --not_on_device",
       "evaluate_folder gt pred -djfile d.json -pfile p.json -o s.json -np 8 --chill",
+      "evaluate_folder gt pred -djfile d.json -pfile p.json --surface -tolerance 2.5 --volumes --strict_json",
+      "evaluate_simple gt pred -l 1 2 3 -il 4 -o s.json -np 8 --chill",
+      "evaluate_simple gt pred -l 1 --csv c.csv",
     ]
     for line in lines {
       let words = line.split(separator: " ").map(String.init)

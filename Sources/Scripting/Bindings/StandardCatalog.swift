@@ -16,7 +16,8 @@ extension Catalog {
       TransformObject.schema,
       TrainerObject.schema, RunObject.schema,
       ModelObject.schema, PredictionObject.schema, EnsembleObject.schema, VolumeObject.schema,
-      EvaluationObject.schema, TensorObject.schema, NetworkObject.schema, LayerObject.schema,
+      EvaluationObject.schema, TensorObject.schema, NetworkObject.schema,
+      LayerObject.schema,
       ParametersObject.schema,
       LossObject.schema, OptimizerObject.schema,
     ])
