@@ -61,6 +61,10 @@ function lunette.volume(path) end
 ---@param arguments { reference: string, prediction: string, labels: (any)[]|table<string, any>, ignore_label?: integer, file_ending?: string, allow_missing?: boolean, surface_tolerance?: number, volumes?: boolean }
 function lunette.evaluate(arguments) end
 
+---Reads an evaluation that was saved.
+---@param path string a summary.json of ours or nnU-Net's, or a folder with one
+function lunette.evaluation(path) end
+
 ---Makes a tensor from numbers in nested tables.
 ---@param values any a number, or nested lists of equal length
 function lunette.tensor(values) end
@@ -558,6 +562,24 @@ function evaluation:report() end
 ---All cases as comma-separated values: a row per case and target.
 ---@param path? string writes them to this file too
 function evaluation:csv(path) end
+
+---Compares another evaluation of the same cases with this one.
+---@param arguments { other: lunette.evaluation|string, metric?: string, resamples?: integer, seed?: integer }|lunette.evaluation|string
+function evaluation:compare(arguments) end
+
+---Paired differences of two evaluations, the other minus the first.
+---@class lunette.comparison
+---@field metric string what is compared
+---@field targets table<string, any> per target, and as foreground_mean over all: mean_difference, median_difference, interval, p_value, better, worse and more
+local comparison = {}
+
+---The comparison as text: a line per target, and the cases that changed most.
+---@param show? integer how many cases to name
+function comparison:report(show) end
+
+---The comparison as comma-separated values: a row per target, or per case and target.
+---@param arguments { path?: string, cases?: boolean }|string
+function comparison:csv(arguments) end
 
 ---An array of numbers; operations on it can be differentiated.
 ---@class lunette.tensor

@@ -1,5 +1,7 @@
 // The numbers of an evaluation by name, and which of them are measured.
 
+package import Reporting
+
 /// A number reported per case and target, under its key in `summary.json`.
 package enum EvaluationMetric: String, CaseIterable, Sendable {
   case dice = "Dice"
@@ -28,6 +30,28 @@ package enum EvaluationMetric: String, CaseIterable, Sendable {
     case .truePositives, .falsePositives, .falseNegatives, .trueNegatives, .predictedCount, .referenceCount:
       true
     case .dice, .intersectionOverUnion, .surfaceDice, .hausdorff95, .predictedVolume, .referenceVolume: false
+    }
+  }
+
+  /// The metric of a key.
+  package init(named name: String) throws(Diagnostic) {
+    let keys = Self.allCases.map(\.rawValue)
+    guard let metric = Self(rawValue: name) else {
+      throw Diagnostic(
+        "`\(name)` is no metric", expected: keys.joined(separator: ", "), found: name,
+        remedy: nearestName(to: name, in: keys).map { "did you mean \($0)?" } ?? "name one of them")
+    }
+    self = metric
+  }
+
+  /// Whether it is a length or a volume, of which two digits after the point are enough.
+  var isLength: Bool { self == .hausdorff95 || self == .predictedVolume || self == .referenceVolume }
+
+  /// Whether smaller is better.
+  package var favoursLess: Bool {
+    switch self {
+    case .falsePositives, .falseNegatives, .hausdorff95: true
+    default: false
     }
   }
 }

@@ -91,6 +91,22 @@ extension EvaluationSummary {
     try self.init(json: JSON(contentsOf: url), source: url.path)
   }
 
+  /// Reads a `summary.json`, or the one of a folder.
+  package init(at url: URL) throws(Diagnostic) {
+    let isFolder = (try? url.resourceValues(forKeys: [.isDirectoryKey]))?.isDirectory == true
+    guard isFolder else {
+      try self.init(contentsOf: url)
+      return
+    }
+    let file = url.appending(path: "summary.json")
+    guard FileManager.default.fileExists(atPath: file.path) else {
+      throw Diagnostic(
+        "the folder has no evaluation", at: url.path, expected: "a summary.json", found: "none",
+        remedy: "evaluate it first: lunette evaluate_folder or lunette evaluate_simple")
+    }
+    try self.init(contentsOf: file)
+  }
+
   /// Takes the content of a `summary.json`; means and foreground mean are those of the file.
   package init(json: JSON, source: String) throws(Diagnostic) {
     func fail(_ found: String) -> Diagnostic {

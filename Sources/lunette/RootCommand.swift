@@ -20,6 +20,7 @@ struct RootCommand: ParsableCommand {
       PredictFromModelFolderCommand.self,
       EvaluateFolderCommand.self,
       EvaluateSimpleCommand.self,
+      CompareResultsCommand.self,
       AccumulateCrossValidationCommand.self,
       FindBestConfigurationCommand.self,
       EnsembleCommand.self,

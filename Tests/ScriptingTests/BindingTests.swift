@@ -474,4 +474,30 @@ struct VolumeBindingTests {
         "lunette.evaluate{ reference=raw, prediction=raw, labels={1}, surface_tolerance=-1 }")?.contains(
           "length in mm") == true)
   }
+
+  @Test("Two evaluations are compared, from objects and from folders")
+  func compare() throws {
+    let bench = try Bench()
+    let model = "golden/models/results/Dataset802_PhantomBrain/nnUNetTrainer_1epoch__nnUNetPlans_tiny__"
+    for configuration in ["2d", "3d_fullres"] {
+      let folder = Goldens.path("\(model)\(configuration)/crossval_results_folds_0_1_2_3_4").path
+      try bench.session.state.setGlobal("c" + configuration, .string(folder))
+    }
+    let results = try bench.run(
+      """
+      local a, b = lunette.evaluation(c2d), lunette.evaluation(c3d_fullres)
+      local c = a:compare(b)
+      local d = a:compare{ other=c3d_fullres, metric="IoU", seed=4 }
+      local all = c.targets.foreground_mean
+      return c.metric, d.metric, all.cases, all.mean_difference - (all.mean_b - all.mean_a),
+        c:csv{ path=folder .. "/cases.csv", cases=true }:match("^[^\\n]+"), c:report(1):match("%S+")
+      """)
+    #expect(results[0].string == "Dice" && results[1].string == "IoU")
+    #expect(results[2].number == 6)
+    #expect(abs(results[3].number ?? 1) < 1e-12)
+    #expect(results[4].string == "case,target,name,metric,a,b,difference")
+    #expect(results[5].string == "target")
+    #expect(
+      bench.failure("lunette.evaluation(c2d):compare{ other=c2d, metric='Dise' }")?.contains("Dice") == true)
+  }
 }

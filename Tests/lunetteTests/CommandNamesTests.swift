@@ -61,6 +61,7 @@ import lunette
       "evaluate_folder gt pred -djfile d.json -pfile p.json --surface -tolerance 2.5 --volumes --strict_json",
       "evaluate_simple gt pred -l 1 2 3 -il 4 -o s.json -np 8 --chill",
       "evaluate_simple gt pred -l 1 --csv c.csv",
+      "compare_results a b -metric HD95 -o c.json --csv t.csv --cases c.csv --show 5 --resamples 100 --seed 1",
     ]
     for line in lines {
       let words = line.split(separator: " ").map(String.init)

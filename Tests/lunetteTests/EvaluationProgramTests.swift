@@ -1,4 +1,4 @@
-// evaluate_simple as a user runs it: files, tables, refusals.
+// evaluate_simple and compare_results as a user runs them: files, tables, refusals.
 
 import Archives
 import Foundation
@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 @Suite(
-  "evaluate_simple",
+  "evaluate_simple and compare_results",
   .enabled(if: Goldens.areAvailable, Comment(rawValue: Goldens.absence)))
 struct EvaluationProgramTests {
   private static let program = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
@@ -49,5 +49,25 @@ struct EvaluationProgramTests {
     let rows = try String(contentsOf: table, encoding: .utf8).split(separator: "\n")
     #expect(rows.count == 19 && rows[0].hasSuffix(",NSD,HD95"))
     #expect(try run(arguments + ["-tolerance", "-2"]).status == 2)
+  }
+
+  @Test("compare_results prints the paired differences and writes them as JSON and tables")
+  func compare() throws {
+    let folder = try Goldens.temporaryFolder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let (output, table) = (folder.appending(path: "c.json"), folder.appending(path: "t.csv"))
+    let arguments = [
+      "compare_results", predictions("2d"), predictions("3d_fullres"), "-o", output.path, "--csv", table.path,
+    ]
+    let result = try run(arguments)
+    #expect(result.status == 0, "\(result.text)")
+    #expect(result.text.contains("B - A") && result.text.contains("foreground mean"))
+    let first = try JSON(contentsOf: output)
+    #expect(first["targets"]?["(1, 2, 3)"]?["p_value"]?.double == 0.03125)
+    #expect(try String(contentsOf: table, encoding: .utf8).split(separator: "\n").count == 5)
+    #expect(try run(arguments).status == 0)
+    #expect(try JSON(contentsOf: output) == first)
+    let lacking = try run(["compare_results", predictions("2d"), predictions("3d_fullres"), "-metric", "NSD"])
+    #expect(lacking.status == 1 && lacking.text.contains("--surface"))
   }
 }

@@ -57,7 +57,7 @@ final class EvaluationObject: ScriptObject {
         try it.summary.write(to: fileURL(arguments.string("path")), usesNull: arguments.boolean("strict"))
         return arguments["path"]
       },
-      reportMethod, csvMethod,
+      reportMethod, csvMethod, compareMethod,
     ])
 
   private static let reportMethod = Binding.method(

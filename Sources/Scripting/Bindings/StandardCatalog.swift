@@ -5,7 +5,7 @@ extension Catalog {
   package static let standard: Catalog = Catalog(
     functions: [
       .roots, .dataset, .phantom, .fingerprint, .plan, .augmentation, .trainer, .train, .model, .ensemble,
-      .volume, .evaluate, .tensor,
+      .volume, .evaluate, .evaluation, .tensor,
       .loadTensor, .filledTensor, .normalTensor, .joinedTensors, .stackedTensors, .network, .dice, .tversky,
       .crossEntropy, .topK, .focal, .customLoss, .deepSupervision, .sgd, .adam,
       .adamw, .adan, .reference,
@@ -16,7 +16,7 @@ extension Catalog {
       TransformObject.schema,
       TrainerObject.schema, RunObject.schema,
       ModelObject.schema, PredictionObject.schema, EnsembleObject.schema, VolumeObject.schema,
-      EvaluationObject.schema, TensorObject.schema, NetworkObject.schema,
+      EvaluationObject.schema, ComparisonObject.schema, TensorObject.schema, NetworkObject.schema,
       LayerObject.schema,
       ParametersObject.schema,
       LossObject.schema, OptimizerObject.schema,
