@@ -22,12 +22,12 @@ enum PickleNode {
   /// A name that may only be called by the machine itself.
   case global(PickleGlobal)
   /// A name that the caller asked for; nothing can be done with it.
-  case name(PickleName)
+  indirect case name(PickleName)
   case device(String)
-  case storage(key: String, type: ElementType, count: Int)
-  case tensor(PickleTensor)
+  indirect case storage(key: String, type: ElementType, count: Int)
+  indirect case tensor(PickleTensor)
   /// A NumPy array, or nil as long as its state is not set.
-  case array(PickleArray?)
+  indirect case array(PickleArray?)
   /// A NumPy scalar type such as f8.
   case scalarType(String)
 }

@@ -9,12 +9,14 @@ package struct PickleReader {
   private let names: Set<PickleName>
   private var position = 0
   private var stack: [PickleItem] = []
-  private var memo: [Int: PickleItem] = [:]
+  /// Remembered values by their number; writers number them from 0 without gaps.
+  private var memo: [PickleItem] = []
   var nodes: [PickleNode] = []
 
-  /// Checkpoints stay far below these.
-  private static let maximumStackDepth = 1_000_000
-  private static let maximumNodeCount = 5_000_000
+  /// Checkpoints stay far below these; Python's writer puts at most a thousand values of a container in flight.
+  private static let maximumStackDepth = 100_000
+  private static let maximumNodeCount = 2_000_000
+  private static let maximumMemoCount = 5_000_000
 
   init(_ bytes: [UInt8], source: String, names: [PickleName] = []) {
     self.bytes = bytes
@@ -218,15 +220,16 @@ package struct PickleReader {
   }
 
   private mutating func recall(_ index: Int) throws(Diagnostic) {
-    guard let item = memo[index] else { throw refuse("a remembered value", "number \(index), never stored") }
-    try push(item)
+    guard index < memo.count else { throw refuse("a remembered value", "number \(index), never stored") }
+    try push(memo[index])
   }
 
   private mutating func remember(_ index: Int) throws(Diagnostic) {
-    guard let top = stack.last, memo.count < Self.maximumNodeCount else {
-      throw refuse("a value to remember", "none")
+    guard let top = stack.last else { throw refuse("a value to remember", "none") }
+    guard index <= memo.count, index < Self.maximumMemoCount else {
+      throw refuse("values numbered without gaps, at most \(Self.maximumMemoCount)", "number \(index)")
     }
-    memo[index] = top
+    if index == memo.count { memo.append(top) } else { memo[index] = top }
   }
 
   private mutating func append(_ items: [PickleItem]) throws(Diagnostic) {

@@ -15,7 +15,9 @@ package struct PyTorchCheckpoint: Sendable {
   private let prefix: String
 
   /// The pickled tree may not be larger than this; tensors lie outside it.
-  private static let maximumTreeByteCount = 1 << 28
+  private static let maximumTreeByteCount = 1 << 26
+  /// PyTorch does not compress; whoever did may not let a small file become a large tree.
+  private static let maximumCompressedTreeByteCount = 1 << 24
 
   /// Opens a checkpoint and reads its tree, but no tensor.
   package static func read(_ url: URL) throws(Diagnostic) -> PyTorchCheckpoint { try PyTorchCheckpoint(url) }
@@ -24,7 +26,8 @@ package struct PyTorchCheckpoint: Sendable {
     let archive = try Self.openArchive(url)
     guard
       let tree = archive.entries.first(where: { $0.name == "data.pkl" || $0.name.hasSuffix("/data.pkl") }),
-      tree.byteCount <= Self.maximumTreeByteCount
+      tree.byteCount
+        <= (tree.isCompressed ? Self.maximumCompressedTreeByteCount : Self.maximumTreeByteCount)
     else {
       throw Diagnostic(
         "not a PyTorch checkpoint", at: url.path, expected: "a member data.pkl of reasonable size",

@@ -7,13 +7,14 @@ struct ZipDirectory {
   let bytes: UnsafeRawBufferPointer
   let path: String
 
-  /// More members than any file of this field has.
-  static let maximumEntryCount = 1_000_000
+  /// More members than all folds of all configurations have, predictions included.
+  static let maximumEntryCount = 100_000
 
   mutating func entries() throws(Diagnostic) -> [ZipEntry] {
     var (offset, size, count) = try locate()
     guard count <= Self.maximumEntryCount, count <= size / 46 else {
-      throw zipError(path, expected: "at most \(size / 46) members", found: "\(count)")
+      throw zipError(
+        path, expected: "at most \(min(size / 46, Self.maximumEntryCount)) members", found: "\(count)")
     }
     let end = offset + size
     var entries: [ZipEntry] = []

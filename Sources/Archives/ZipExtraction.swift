@@ -1,61 +1,86 @@
-// Unpacking an archive into a folder, where every name is suspect.
+// Unpacking an archive into a folder, where every name and every size is suspect.
 
 package import Foundation
 package import Reporting
 
 extension ZipReader {
+  /// An archive may expand to this much whatever its size.
+  private static let harmlessByteCount = 1 << 28
+  /// Beyond that it may expand by this factor; weights hardly shrink at all, and texts and label maps by less.
+  private static let maximumExpansion = 50
+
   /// Unpacks all members below `folder`, which must not exist yet; on any error nothing stays.
   ///
-  /// Names that leave the folder, links, devices and names that differ only in case are refused before anything is
-  /// written, and so is an archive that expands to more than `limit` bytes.
-  package func extract(to folder: URL, limit: Int = 1 << 36) throws(Diagnostic) {
-    try checkNames(limit: limit)
-    guard !FileManager.default.fileExists(atPath: folder.path) else {
-      throw Diagnostic(
-        "cannot unpack the archive", at: folder.path, expected: "a folder that does not exist yet",
-        found: "an existing one", remedy: "choose another folder or remove this one")
-    }
-    let staging = folder.deletingLastPathComponent().appending(
-      path: ".\(folder.lastPathComponent).\(ProcessInfo.processInfo.processIdentifier).unpacking")
-    do {
-      try FileManager.default.createDirectory(at: staging, withIntermediateDirectories: true)
+  /// Names that leave the folder, links, devices, names that differ only in case, members that share bytes of the
+  /// file and sizes that only a bomb has are refused before anything is written.
+  package func extract(to folder: URL) throws {
+    try checkMembers()
+    try makeFolderAtomically(folder) { staging in
       for entry in entries {
         let target = staging.appending(path: entry.name)
         if entry.isFolder {
-          try FileManager.default.createDirectory(at: target, withIntermediateDirectories: true)
+          try createFolder(target)
         } else {
-          try writeAtomically(Data(try data(of: entry)), to: target)
+          try writeAtomically(to: target) { handle in
+            try stream(entry) { try handle.write(bytes: $0) }
+          }
         }
       }
-      try FileManager.default.moveItem(at: staging, to: folder)
-    } catch {
-      try? FileManager.default.removeItem(at: staging)
-      throw (error as? Diagnostic)
-        ?? Diagnostic("cannot unpack the archive", at: folder.path, found: error.localizedDescription)
     }
   }
 
-  private func checkNames(limit: Int) throws(Diagnostic) {
-    var seen: Set<String> = []
-    var total = 0
+  /// Stops unless all members can be unpacked without harm.
+  package func checkMembers() throws(Diagnostic) {
+    var files: Set<String> = []
+    var folders: Set<String> = []
     for entry in entries {
-      let parts = entry.name.split(separator: "/", omittingEmptySubsequences: false)
-      let isSafe =
-        !entry.name.isEmpty && !entry.name.hasPrefix("/") && !entry.name.contains("\\")
-        && !entry.name.unicodeScalars.contains { $0.value < 32 || $0 == ":" }
-        && !parts.contains("..") && !parts.contains(".") && !parts.dropLast().contains("")
-      let type = entry.mode & 0o170000
-      guard isSafe, type == 0 || type == 0o100000 || type == 0o040000 else {
-        throw zipError(
-          file.path, expected: "plain files with names below the folder", found: "member \"\(entry.name)\"")
-      }
-      guard seen.insert(entry.name.lowercased()).inserted else {
+      let parts = try safeParts(of: entry)
+      guard files.insert(parts.joined(separator: "/").lowercased()).inserted else {
         throw zipError(file.path, expected: "names that differ in more than case", found: entry.name)
       }
-      guard entry.byteCount <= limit - total else {
-        throw zipError(file.path, expected: "at most \(limit) bytes unpacked", found: "more")
+      for count in 1..<max(parts.count, 1) {
+        folders.insert(parts[..<count].joined(separator: "/").lowercased())
       }
+    }
+    let names = entries.filter { !$0.isFolder }.map { $0.name }
+    if let both = names.first(where: { folders.contains($0.lowercased()) }) {
+      throw zipError(file.path, expected: "files and folders of different names", found: both)
+    }
+    try checkSizes()
+  }
+
+  /// The components of a member's name, which must lead to a plain file or a folder below the target.
+  private func safeParts(of entry: ZipEntry) throws(Diagnostic) -> [Substring] {
+    var parts = entry.name.split(separator: "/", omittingEmptySubsequences: false)
+    if entry.isFolder { parts.removeLast() }
+    let isSafe =
+      !entry.name.contains("\\") && !entry.name.unicodeScalars.contains { $0.value < 32 || $0 == ":" }
+      && parts.count <= 32 && parts.allSatisfy { $0 != "" && $0 != "." && $0 != ".." && $0.utf8.count <= 255 }
+    let type = entry.mode & 0o170000
+    guard isSafe, type == 0 || type == (entry.isFolder ? 0o040000 : 0o100000) else {
+      throw zipError(
+        file.path, expected: "plain files with names below the folder",
+        found: "member \"\(entry.name.prefix(200))\"" + (isSafe ? ", a link or a device" : ""))
+    }
+    return parts
+  }
+
+  private func checkSizes() throws(Diagnostic) {
+    var (packed, total) = (0, 0)
+    for entry in entries {
+      // Sizes were checked against the file's one by one, so sums of this many cannot overflow.
+      packed += entry.compressedByteCount
       total += entry.byteCount
+    }
+    guard packed <= file.count else {
+      throw zipError(
+        file.path, expected: "members with bytes of their own",
+        found: "\(packed) packed bytes in a file of \(file.count)")
+    }
+    let limit = max(Self.harmlessByteCount, file.count * Self.maximumExpansion)
+    guard total <= limit else {
+      throw zipError(
+        file.path, expected: "at most \(limit) bytes unpacked of \(file.count)", found: "\(total)")
     }
   }
 }

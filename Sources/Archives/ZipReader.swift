@@ -42,17 +42,11 @@ package struct ZipReader: Sendable {
 
   /// The content of a member, with its length and checksum verified.
   package func data(of entry: ZipEntry) throws(Diagnostic) -> [UInt8] {
-    let path = "\(file.path), member \(entry.name)"
-    let content = try file.withBytes { bytes throws(Diagnostic) -> [UInt8] in
-      let start = try payloadOffset(of: entry, bytes)
-      let payload = UnsafeRawBufferPointer(rebasing: bytes[start..<start + entry.compressedByteCount])
-      if !entry.isCompressed { return Array(payload) }
-      return try Self.inflated(payload, entry.byteCount, path)
-    }
-    let checksum = content.withUnsafeBytes { crc32Checksum($0) }
-    guard checksum == entry.checksum else {
-      throw zipError(
-        path, expected: "checksum \(String(entry.checksum, radix: 16))", found: String(checksum, radix: 16))
+    var content: [UInt8] = []
+    // A small member that claims to be huge must not cost the memory before it is found out.
+    content.reserveCapacity(min(entry.byteCount, max(1 << 20, 4 * entry.compressedByteCount)))
+    do { try stream(entry) { content += $0 } } catch {
+      throw (error as? Diagnostic) ?? zipError(file.path, expected: "member \(entry.name)", found: "\(error)")
     }
     return content
   }
@@ -75,19 +69,40 @@ package struct ZipReader: Sendable {
     return start
   }
 
-  private static func inflated(
-    _ payload: UnsafeRawBufferPointer, _ byteCount: Int, _ path: String
-  ) throws(Diagnostic) -> [UInt8] {
+  /// Gives a member's content to `body` piece by piece; its length and checksum are verified at the end.
+  package func stream(_ entry: ZipEntry, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+    let path = "\(file.path), member \(entry.name)"
+    var checksum: UInt32 = 0
+    try file.withBytes { bytes in
+      let start = try payloadOffset(of: entry, bytes)
+      let payload = UnsafeRawBufferPointer(rebasing: bytes[start..<start + entry.compressedByteCount])
+      func emit(_ piece: UnsafeRawBufferPointer) throws {
+        checksum = crc32Checksum(piece, from: checksum)
+        try body(piece)
+      }
+      if entry.isCompressed {
+        try Self.inflate(payload, entry.byteCount, path, emit)
+      } else {
+        try emit(payload)
+      }
+    }
+    guard checksum == entry.checksum else {
+      throw zipError(
+        path, expected: "checksum \(String(entry.checksum, radix: 16))", found: String(checksum, radix: 16))
+    }
+  }
+
+  private static func inflate(
+    _ payload: UnsafeRawBufferPointer, _ byteCount: Int, _ path: String,
+    _ emit: (UnsafeRawBufferPointer) throws -> Void
+  ) throws {
     var stream = try InflateStream(.raw)
-    // One byte more than promised, to notice a member that is longer.
-    var content = [UInt8](repeating: 0, count: byteCount + 1)
+    var buffer = [UInt8](repeating: 0, count: 1 << 18)
     var (position, produced) = (0, 0)
     while true {
-      let result = content.withUnsafeMutableBytes { output in
+      let result = buffer.withUnsafeMutableBytes { output in
         Result { () throws(Diagnostic) in
-          try stream.step(
-            from: UnsafeRawBufferPointer(rebasing: payload[position...]),
-            into: UnsafeMutableRawBufferPointer(rebasing: output[produced...]))
+          try stream.step(from: UnsafeRawBufferPointer(rebasing: payload[position...]), into: output)
         }
       }
       guard case .success(let step) = result else {
@@ -95,14 +110,16 @@ package struct ZipReader: Sendable {
       }
       position += step.consumed
       produced += step.produced
-      if step.isFinished || produced > byteCount || step.consumed == 0 && step.produced == 0 { break }
+      if produced > byteCount { break }
+      if step.produced > 0 {
+        try buffer.withUnsafeBytes { try emit(UnsafeRawBufferPointer(rebasing: $0.prefix(step.produced))) }
+      }
+      if step.isFinished || step.consumed == 0 && step.produced == 0 { break }
     }
     guard produced == byteCount else {
       throw zipError(
         path, expected: "\(byteCount) bytes", found: produced > byteCount ? "more" : "\(produced) bytes")
     }
-    content.removeLast()
-    return content
   }
 }
 

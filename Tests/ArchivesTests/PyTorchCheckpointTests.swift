@@ -150,11 +150,11 @@ struct PyTorchCheckpointTests {
 
   @Test("Bombs and cycles are refused quickly")
   func bombs() throws {
-    let marks = Self.protocol2 + Array(repeating: UInt8(ascii: "("), count: 1_000_001)
+    let marks = Self.protocol2 + Array(repeating: UInt8(ascii: "("), count: 100_001)
     #expect(try refusal(marks)?.contains("in flight") == true)
     let deep =
-      Self.protocol2 + Array(repeating: UInt8(ascii: "]"), count: 200_000)
-      + Array(repeating: UInt8(ascii: "a"), count: 199_999) + [UInt8(ascii: ".")]
+      Self.protocol2 + Array(repeating: UInt8(ascii: "]"), count: 50_000)
+      + Array(repeating: UInt8(ascii: "a"), count: 49_999) + [UInt8(ascii: ".")]
     #expect(try refusal(deep)?.contains("nested") == true)
     let cycle = Self.protocol2 + Array("]q\0h\0a.".utf8)
     #expect(try refusal(cycle)?.contains("cycle") == true)

@@ -56,14 +56,12 @@ struct ZipTests {
     #expect(!FileManager.default.fileExists(atPath: folder.appending(path: "evil").path))
   }
 
-  @Test("Names that differ only in case, links and bombs are refused")
+  @Test("Names that differ only in case and links are refused")
   func otherTraps() throws {
     let target = folder.appending(path: "target")
     #expect(throws: Diagnostic.self) {
       try ZipReader(try archive([("a", [1]), ("A", [2])])).extract(to: target)
     }
-    let big = try ZipReader(try archive([("zeros", Array(repeating: 0, count: 1 << 20))]))
-    #expect(throws: Diagnostic.self) { try big.extract(to: target, limit: 1 << 19) }
     let url = try archive([("link", Array("/etc/passwd".utf8))])
     var bytes = [UInt8](try Data(contentsOf: url))
     let record = try #require(bytes.indices.first { bytes[$0...].starts(with: [0x50, 0x4B, 1, 2]) })
