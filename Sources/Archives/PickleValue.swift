@@ -158,3 +158,25 @@ extension PickleValue {
     }
   }
 }
+
+extension PickleValue {
+  /// The same data as Python's `json` would make them; objects are dictionaries.
+  package init(_ json: JSON) {
+    self =
+      switch json {
+      case .null: .none
+      case .bool(let value): .bool(value)
+      case .integer(let value): .integer(value)
+      case .number(let value): .number(value)
+      case .string(let value): .string(value)
+      case .array(let values): .list(values.map { PickleValue($0) })
+      case .object(let object):
+        .dictionary(PickleDictionary(object.pairs.map { (.string($0.key), PickleValue($0.value)) }))
+      }
+  }
+
+  /// A dictionary of text keys.
+  package static func dictionary(_ pairs: [(String, PickleValue)]) -> PickleValue {
+    .dictionary(PickleDictionary(pairs.map { (.string($0.0), $0.1) }))
+  }
+}

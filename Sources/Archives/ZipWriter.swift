@@ -21,8 +21,11 @@ package final class ZipWriter {
     }
   }
 
-  /// Adds a member whose content is `pieces`, one after the other.
-  package func add(_ name: String, _ pieces: [UnsafeRawBufferPointer], isCompressed: Bool = true) throws {
+  /// Adds a member whose content is `pieces`, one after the other; one that is not compressed begins at a multiple of
+  /// `alignment`.
+  package func add(
+    _ name: String, _ pieces: [UnsafeRawBufferPointer], isCompressed: Bool = true, alignment: Int = 1
+  ) throws {
     precondition(names.insert(name).inserted, "two members named \(name)")
     let checksum = pieces.reduce(UInt32(0)) { crc32Checksum($1, from: $0) }
     let byteCount = pieces.reduce(0) { $0 + $1.count }
@@ -31,6 +34,7 @@ package final class ZipWriter {
       name: name, isCompressed: isCompressed, checksum: checksum, byteCount: byteCount,
       compressedByteCount: byteCount,
       headerOffset: start)
+    if !isCompressed { record.align(to: alignment) }
     try write(record.localHeader)
     if isCompressed {
       let payloadStart = offset
@@ -84,6 +88,8 @@ private struct ZipRecord {
   var byteCount: Int
   var compressedByteCount: Int
   var headerOffset: Int
+  /// Bytes of an extra field that only fills.
+  var padding = 0
 
   /// 1 January 1980, midnight: files of the same content are the same.
   static let date: UInt32 = 0x0021_0000
@@ -98,13 +104,26 @@ private struct ZipRecord {
     needsLongSizes ? (.max, .max) : (UInt32(compressedByteCount), UInt32(byteCount))
   }
 
+  /// Lets the content begin at a multiple of `alignment`.
+  mutating func align(to alignment: Int) {
+    let start = headerOffset + localHeader.count
+    guard !start.isMultiple(of: alignment) else { return }
+    // A field has four bytes before its content.
+    padding = 4 + (alignment - (start + 4) % alignment) % alignment
+  }
+
   var localHeader: [UInt8] {
     var bytes: [UInt8] = []
     bytes.append(
       UInt32(0x0403_4B50), version, Self.flags, method, Self.date, checksum, shortSizes.0, shortSizes.1)
-    bytes.append(UInt16(name.utf8.count), UInt16(needsLongSizes ? 20 : 0))
+    bytes.append(UInt16(name.utf8.count), UInt16((needsLongSizes ? 20 : 0) + padding))
     bytes += Array(name.utf8)
     if needsLongSizes { bytes.append(UInt16(1), UInt16(16), UInt64(byteCount), UInt64(compressedByteCount)) }
+    if padding > 0 {
+      // "FB" is the field's mark in PyTorch's files.
+      bytes.append(UInt16(0x4246), UInt16(padding - 4))
+      bytes += Array(repeating: 0, count: padding - 4)
+    }
     return bytes
   }
 

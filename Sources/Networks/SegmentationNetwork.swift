@@ -26,9 +26,14 @@ extension SegmentationNetwork {
   ///
   /// Every block lists its layers a second time by position, and the decoder lists the whole encoder.
   package func aliases(of name: String) -> [String] {
-    var names = [name]
-    names += (parameters + buffers).first { $0.name == name }?.positionalName.map { [$0] } ?? []
-    if name.hasPrefix("encoder.") { names += names.map { "decoder.\($0)" } }
+    guard let parameter = (parameters + buffers).first(where: { $0.name == name }) else { return [] }
+    return aliases(of: parameter)
+  }
+
+  private func aliases(of parameter: Parameter) -> [String] {
+    var names = [parameter.name]
+    if let positional = parameter.positionalName { names.append(positional) }
+    if parameter.name.hasPrefix("encoder.") { names += names.map { "decoder.\($0)" } }
     return Array(names.dropFirst())
   }
 
@@ -45,9 +50,9 @@ extension SegmentationNetwork {
   /// Takes the values of a state dictionary; every parameter and buffer must be there with its shape.
   ///
   /// - Parameters:
-  ///   - state: Names and values; names of no parameter are ignored.
+  ///   - state: Names and values; names of no parameter are ignored, aliases must agree.
   ///   - source: The file, for errors.
-  /// - Throws: A ``Diagnostic`` naming the first parameter that is missing or has another shape.
+  /// - Throws: A ``Diagnostic`` naming the first parameter that is missing, has another shape or several values.
   package func load(_ state: [String: NDArray<Float>], source: String) throws(Diagnostic) {
     try load(state, into: parameters + buffers, source: source)
   }
@@ -81,6 +86,13 @@ extension SegmentationNetwork {
           "weights do not fit the network", at: "\(source), \(parameter.name)",
           expected: "\(parameter.value.shape)",
           found: "\(values.shape)", remedy: "use weights trained with the same plans and configuration")
+      }
+      for alias in aliases(of: parameter) {
+        guard let other = state[alias], other != values else { continue }
+        throw Diagnostic(
+          "two names of one tensor have different values", at: source,
+          expected: "\(alias) as \(parameter.name)", found: "other numbers",
+          remedy: "use a checkpoint as nnU-Net wrote it; this one was changed or damaged")
       }
     }
     for parameter in parameters { if let values = state[parameter.name] { parameter.assign(values) } }

@@ -86,10 +86,12 @@ extension Pipeline {
       axes = checkpoint.state.mirrorAxes
     } else {
       let checkpoint = try PyTorchCheckpoint.read(file)
-      let state = try checkpoint.stateDictionary(aliases: .kept)
-      try network.load(
-        Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first }),
-        source: file.path)
+      if let trainer = checkpoint.root["trainer_name"]?.string, !NNUNetTrainers.contains(trainer) {
+        progress.note(
+          "\(file.path) comes from a trainer \(trainer) that nnU-Net does not have; the network is the one that the "
+            + "plans describe")
+      }
+      try network.loadStrictly(checkpoint.stateDictionary(aliases: .kept), source: file.path)
       axes = checkpoint.root["inference_allowed_mirroring_axes"]?.elements?.compactMap(\.integer)
     }
     return LoadedModel(

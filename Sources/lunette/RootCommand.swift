@@ -30,6 +30,8 @@ struct RootCommand: ParsableCommand {
       InfoCommand.self,
       ConvertDecathlonCommand.self,
       ConvertOldDatasetCommand.self, MovePlansCommand.self,
+      ExportCheckpointCommand.self, ExportModelCommand.self, InstallModelCommand.self,
+      DownloadModelCommand.self,
       RunCommand.self, DemoCommand.self, DoctorCommand.self, VersionCommand.self, SessionCommand.self,
     ],
     defaultSubcommand: SessionCommand.self)

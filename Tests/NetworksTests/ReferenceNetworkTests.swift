@@ -54,9 +54,9 @@ private let stepTolerance = 1e-4
     let names = (network.parameters + network.buffers).map(\.name)
     #expect(
       Set(names + names.flatMap { network.aliases(of: $0) }) == Set(try #require(record["state"]?.strings)))
+    #expect(network.stateEntries.map(\.name) == record["state"]?.strings)
     let state = try file.stateDictionary()
-    try network.load(
-      Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { a, _ in a }), source: name)
+    try network.loadStrictly(state, source: name)
 
     let input = Tensor(try array("input"), pool: backend.pool)
     let weights = try #require(record["head_weights"]?.doubles)

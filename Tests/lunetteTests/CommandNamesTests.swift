@@ -26,7 +26,7 @@ import lunette
   @Test("A command of nnU-Net that is not here yet says so")
   func missing() {
     let error = #expect(throws: Diagnostic.self) {
-      try CommandNames.expand(["nnUNetv2_download_pretrained_model_by_url"])
+      try CommandNames.expand(["nnUNetv2_plot_overlay_pngs"])
     }
     #expect(error?.failure.contains("does not have yet") == true)
   }

@@ -273,10 +273,7 @@ extension Binding {
       backend: try ScriptRegistry.of(arguments.state).backend())
     if arguments.has("weights") {
       let url = fileURL(try arguments.string("weights"))
-      let state = try PyTorchCheckpoint.stateDictionary(of: url)
-      try network.load(
-        Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first }),
-        source: url.path)
+      try network.loadStrictly(try PyTorchCheckpoint.stateDictionary(of: url), source: url.path)
     }
     return [.object(NetworkObject(network, randomKey: [try arguments.integer("seed")]))]
   }
