@@ -1,130 +1,206 @@
-// A case at a glance: the image, the reference over it, and the prediction with the reference's outline.
+// A case at a glance: the image, the reference over it, and the prediction with the outlines of both.
 
 package import Foundation
 import Reporting
 package import Tensors
 package import Volumes
 
-/// What an overlay shows beside the image.
-package struct OverlayLabels: Sendable {
-  package var reference: NDArray<Int16>?
-  package var prediction: NDArray<Int16>?
-  /// Names of the labels to show, with whatever score belongs to each.
-  package var names: [(label: Int, text: String)]
+/// A page with the best slices of a case, once for the image and once for each label map.
+package struct OverlayFigure {
+  /// One channel, or three that are colours.
+  ///
+  /// - Shape: each `[Z, Y, X]`
+  package var channels: [NDArray<Float>]
+  package var geometry: ImageGeometry
+  package var window: DisplayWindow
+  package var labels: OverlayLabels
+  package var title: String
+  package var subtitle = ""
+  /// The axes across which slices are shown; those along which a picture has one pixel are left out.
+  package var axes = [0, 1, 2]
+  package var fillOpacity = 0.36
 
   package init(
-    reference: NDArray<Int16>? = nil, prediction: NDArray<Int16>? = nil, names: [(label: Int, text: String)]
+    channels: [NDArray<Float>], geometry: ImageGeometry, window: DisplayWindow? = nil, labels: OverlayLabels,
+    title: String
   ) {
-    self.reference = reference
-    self.prediction = prediction
-    self.names = names
+    self.channels = channels
+    self.geometry = geometry
+    self.window = window ?? DisplayWindow(joint: channels)
+    self.labels = labels
+    self.title = title
   }
-}
 
-/// The slice across `axis` in which the rarest of the labels present covers the largest part of its total.
-///
-/// Without any label it is the middle slice.
-package func bestSlice(of maps: [NDArray<Int16>], axis: Int, labels: [Int]) -> Int {
-  guard let shape = maps.first?.shape else { return 0 }
-  let step = rowMajorStrides(of: shape)[axis]
-  var scores = [Double](repeating: 0, count: shape[axis])
-  for map in maps {
-    for label in labels {
-      var counts = [Int](repeating: 0, count: shape[axis])
-      let wanted = Int16(truncatingIfNeeded: label)
-      for (position, value) in map.elements.enumerated() where value == wanted {
-        counts[position / step % shape[axis]] += 1
-      }
-      let total = counts.reduce(0, +)
-      if total > 0 { for slice in counts.indices { scores[slice] += Double(counts[slice]) / Double(total) } }
+  /// The slices that are shown: those where the reference is, or the prediction if there is no reference.
+  package var slices: [OverlaySlice] {
+    let shape = channels[0].shape
+    let isThin = geometry.axisCount == 2 || shape.filter { $0 > 1 }.count < 3
+    let thinAxis = geometry.axisCount == 2 ? 0 : shape.firstIndex(of: 1) ?? 0
+    let shares = labels.maps.map { SliceShares(of: [$0]) }
+    return axes.filter { !isThin || $0 == thinAxis }.map { axis in
+      let best = shares.first { $0.scores[axis].contains { $0 > 0 } }?.best(axis: axis)
+      return OverlaySlice(geometry: geometry, shape: shape, axis: axis, index: best ?? shape[axis] / 2)
     }
   }
-  guard let best = scores.max(), best > 0 else { return shape[axis] / 2 }
-  return scores.firstIndex(of: best) ?? shape[axis] / 2
-}
 
-/// Draws the best slices across two axes with reference and prediction, as PNG or SVG by the file's ending.
-package func drawOverlay(
-  _ volume: Volume<Float>, labels: OverlayLabels, title: String, acrossAxes axes: [Int] = [0, 1], to url: URL
-) throws {
-  let maps = [labels.reference, labels.prediction].compactMap(\.self)
-  if let other = maps.first(where: { $0.shape != volume.shape }) {
-    throw Diagnostic(
-      "the labels do not lie on the image", at: url.path, expected: "shape \(volume.shape)",
-      found: "\(other.shape)", remedy: "draw labels in the space of the image's file")
-  }
-  let panels = [("image", nil), ("reference", labels.reference), ("prediction", labels.prediction)]
-    .filter { $0.0 == "image" || $0.1 != nil }
-  let window = DisplayWindow(volume.voxels)
-  let panelWidth = 300.0
-  let slices = axes.map { axis in
-    OverlaySlice(
-      volume: volume, axis: axis, index: bestSlice(of: maps, axis: axis, labels: labels.names.map(\.label)))
-  }
-  let heights = slices.map { min(420, panelWidth * $0.heightMillimeters / $0.widthMillimeters) }
-  let width = 40 + Double(panels.count) * (panelWidth + 12) - 12
-  let canvas = try Canvas(width: width, height: 90 + heights.reduce(0) { $0 + $1 + 34 } + 36, for: url)
-  canvas.text(title, x: 20, y: 34, style: TextStyle(size: 18, isBold: true))
-  for (column, panel) in panels.enumerated() {
-    let x = 20 + Double(column) * (panelWidth + 12) + panelWidth / 2
-    canvas.text(panel.0, x: x, y: 66, style: TextStyle(size: 13, color: Palette.faintText, anchor: .center))
-  }
-  var y = 76.0
-  for (slice, height) in zip(slices, heights) {
-    let drawnWidth = min(panelWidth, height * slice.widthMillimeters / slice.heightMillimeters)
-    for (column, panel) in panels.enumerated() {
-      let x = 20 + Double(column) * (panelWidth + 12) + (panelWidth - drawnWidth) / 2
-      let box = Box(x: x, y: y, width: drawnWidth, height: height)
-      canvas.image(
-        slice.pixels(volume.voxels, window: window), width: slice.width, height: slice.height, in: box)
-      if let map = panel.1 {
-        slice.drawLabels(map, names: labels.names, on: canvas, in: box)
-        if panel.0 == "prediction", let reference = labels.reference {
-          slice.drawOutline(reference, names: labels.names, on: canvas, in: box)
+  /// Draws the page as PNG or SVG, by the file's ending.
+  package func draw(to url: URL) throws {
+    let shape = channels[0].shape
+    if let other = labels.maps.first(where: { $0.shape != shape }) {
+      throw Diagnostic(
+        "the labels do not lie on the image", at: url.path, expected: "shape \(shape)",
+        found: "\(other.shape)", remedy: "draw labels in the space of the image's file")
+    }
+    let slices = slices
+    let panels = [OverlayPanel.image, .reference, .prediction].filter {
+      $0.map(of: labels) != nil || $0 == .image
+    }
+    let layout = OverlayLayout(slices: slices, panelCount: panels.count)
+    let visible = Set(slices.flatMap { slice in labels.maps.flatMap { slice.values($0) } })
+    let legend = Legend(labels, width: layout.width - 40, on: try Canvas(width: 1, height: 1)) { entry in
+      entry.labels.contains { visible.contains(Int16(truncatingIfNeeded: $0)) }
+    }
+    let canvas = try Canvas(width: layout.width, height: layout.height + legend.height + 12, for: url)
+    let titleStyle = TextStyle(size: 18, isBold: true)
+    canvas.text(
+      canvas.fitted(title, to: layout.width - 40, style: titleStyle), x: 20, y: 32, style: titleStyle)
+    let faint = TextStyle(size: 11, color: Palette.faintText)
+    canvas.text(canvas.fitted(subtitle, to: layout.width - 40, style: faint), x: 20, y: 50, style: faint)
+    for (row, panel) in panels.enumerated() {
+      let place = layout.heading(ofPanel: row)
+      canvas.text(
+        panel.rawValue, x: place.x, y: place.y,
+        style: TextStyle(
+          size: 13, color: Palette.faintText, anchor: .center, isUpright: !layout.panelsRunAcross))
+      for (column, slice) in slices.enumerated() {
+        let box = layout.box(panel: row, slice: column)
+        draw(slice, panel, on: canvas, in: box)
+        if row == (layout.panelsRunAcross ? 0 : panels.count - 1) {
+          canvas.text(
+            canvas.fitted(slice.caption, to: layout.columnWidth, style: faint), x: box.x,
+            y: layout.captionBaseline(slice: column), style: faint)
         }
       }
     }
-    canvas.text(
-      slice.caption, x: 20, y: y + height + 18, style: TextStyle(size: 11, color: Palette.faintText))
-    y += height + 34
+    legend.draw(on: canvas, x: 20, y: layout.height)
+    try canvas.write()
   }
-  drawLegend(labels, on: canvas, y: y + 14)
-  try canvas.write()
+
+  private func draw(_ slice: OverlaySlice, _ panel: OverlayPanel, on canvas: Canvas, in box: Box) {
+    canvas.image(slice.pixels(channels, window: window), in: box)
+    if let map = panel.map(of: labels) {
+      slice.fill(map, labels, opacity: fillOpacity, on: canvas, in: box)
+      canvas.clipped(to: box) {
+        if panel == .prediction, let reference = labels.reference {
+          slice.outline(reference, labels, style: .reference, on: canvas, in: box)
+          slice.outline(map, labels, style: .prediction, on: canvas, in: box)
+        } else {
+          slice.outline(map, labels, style: .reference, on: canvas, in: box)
+        }
+      }
+    } else {
+      slice.drawSides(on: canvas, in: box)
+    }
+  }
 }
 
-func drawLegend(_ labels: OverlayLabels, on canvas: Canvas, y: Double, x start: Double = 20) {
-  var x = start
-  for (index, name) in labels.names.enumerated() {
-    let swatch = Box(x: x, y: y - 11, width: 14, height: 14)
-    canvas.fill(swatch, Palette.label(index).faded(to: 0.45))
-    canvas.stroke(swatch, Palette.label(index), width: 1.5)
-    canvas.text(name.text, x: x + 21, y: y)
-    x += 21 + canvas.width(of: name.text, size: TextStyle().size) + 24
-  }
-  if labels.reference != nil, labels.prediction != nil {
-    canvas.fill(Box(x: x, y: y - 11, width: 26, height: 14), Color(0x555555))
-    canvas.stroke([[(x + 2, y - 4), (x + 24, y - 4)]], Color(0xFFFFFF), width: 1.5, dash: [4, 2.5])
-    canvas.text("outline of the reference", x: x + 33, y: y)
+/// What one picture of a slice shows.
+private enum OverlayPanel: String {
+  case image, reference, prediction
+
+  func map(of labels: OverlayLabels) -> NDArray<Int16>? {
+    switch self {
+    case .image: nil
+    case .reference: labels.reference
+    case .prediction: labels.prediction
+    }
   }
 }
 
-/// The range of intensities that is shown from black to white: all but half a percent at either end.
-struct DisplayWindow {
-  let lower: Float
-  let upper: Float
+/// Where the pictures lie: panels beside each other if there are as many as slices, else slices.
+private struct OverlayLayout {
+  let panelsRunAcross: Bool
+  let columnWidth: Double
+  private let sizes: [(width: Double, height: Double)]
+  private let panelCount: Int
+  private static let gap = 12.0
+  private static let top = 62.0
+  private static let captionHeight = 26.0
 
-  init(_ image: NDArray<Float>) {
-    let stride = max(1, image.count / 200_000)
-    let sample = Swift.stride(from: 0, to: image.count, by: stride).map { image.elements[$0] }.filter(
-      \.isFinite
-    )
-    .sorted()
-    lower = sample.isEmpty ? 0 : sample[sample.count / 200]
-    upper = sample.isEmpty ? 1 : sample[sample.count - 1 - sample.count / 200]
+  init(slices: [OverlaySlice], panelCount: Int) {
+    self.panelCount = panelCount
+    panelsRunAcross = panelCount >= slices.count
+    let columnWidth = slices.count == 1 ? 420.0 : 300
+    self.columnWidth = columnWidth
+    sizes = slices.map { $0.size(fitting: columnWidth, slices.count == 1 ? 560 : 400) }
   }
 
-  func gray(_ value: Float) -> UInt8 {
-    guard upper > lower, value.isFinite else { return 0 }
-    return UInt8(min(255, max(0, (value - lower) / (upper - lower) * 255)))
+  private var columnCount: Int { panelsRunAcross ? panelCount : sizes.count }
+  private var left: Double { panelsRunAcross ? 20 : 40 }
+  private var rowHeight: Double { sizes.map(\.height).max() ?? 0 }
+  private var bodyTop: Double { panelsRunAcross ? Self.top + 20 : Self.top }
+
+  var width: Double { left + Double(columnCount) * (columnWidth + Self.gap) - Self.gap + 20 }
+  /// Down to the legend.
+  var height: Double {
+    panelsRunAcross
+      ? bodyTop + sizes.reduce(0) { $0 + $1.height + Self.captionHeight }
+      : bodyTop + Double(panelCount) * (rowHeight + Self.gap) - Self.gap + Self.captionHeight
   }
+
+  func box(panel: Int, slice: Int) -> Box {
+    let size = sizes[slice]
+    let column = panelsRunAcross ? panel : slice
+    let x = left + Double(column) * (columnWidth + Self.gap) + (columnWidth - size.width) / 2
+    let y =
+      panelsRunAcross
+      ? bodyTop + sizes[..<slice].reduce(0) { $0 + $1.height + Self.captionHeight }
+      : bodyTop + Double(panel) * (rowHeight + Self.gap) + (rowHeight - size.height) / 2
+    return Box(x: x, y: y, width: size.width, height: size.height)
+  }
+
+  /// The middle of a panel's name, which stands above its column or upright beside its row.
+  func heading(ofPanel panel: Int) -> (x: Double, y: Double) {
+    panelsRunAcross
+      ? (left + Double(panel) * (columnWidth + Self.gap) + columnWidth / 2, Self.top + 10)
+      : (left - 10, bodyTop + Double(panel) * (rowHeight + Self.gap) + rowHeight / 2)
+  }
+
+  func captionBaseline(slice: Int) -> Double {
+    let last = box(panel: panelsRunAcross ? 0 : panelCount - 1, slice: slice)
+    return panelsRunAcross ? last.y + last.height + 16 : height - Self.captionHeight + 16
+  }
+}
+
+extension OverlaySlice {
+  /// Writes the patient's sides at the edges.
+  func drawSides(on canvas: Canvas, in box: Box) {
+    guard let sides = orientation.sides, box.width > 60, box.height > 40 else { return }
+    let (middleX, middleY) = (box.x + box.width / 2, box.y + box.height / 2 + 4)
+    let places = [
+      (box.x + 8, middleY), (box.x + box.width - 8, middleY), (middleX, box.y + 13),
+      (middleX, box.y + box.height - 5),
+    ]
+    for (side, place) in zip(sides, places) {
+      // A dark rim keeps the letter readable on bright tissue.
+      for (dx, dy) in [(-0.8, 0.0), (0.8, 0), (0, -0.8), (0, 0.8)] {
+        canvas.text(
+          side, x: place.0 + dx, y: place.1 + dy,
+          style: TextStyle(size: 11, color: Color(0x000000, opacity: 0.8), anchor: .center, isBold: true))
+      }
+      canvas.text(
+        side, x: place.0, y: place.1,
+        style: TextStyle(size: 11, color: Color(0xFFFFFF), anchor: .center, isBold: true))
+    }
+  }
+}
+
+/// Draws the best slices across some axes with reference and prediction, as PNG or SVG by the file's ending.
+package func drawOverlay(
+  _ volume: Volume<Float>, labels: OverlayLabels, title: String, acrossAxes axes: [Int] = [0, 1], to url: URL
+) throws {
+  var figure = OverlayFigure(
+    channels: [volume.voxels], geometry: volume.geometry, labels: labels, title: title)
+  figure.axes = axes
+  try figure.draw(to: url)
 }

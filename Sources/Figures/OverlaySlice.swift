@@ -1,90 +1,132 @@
 // One slice of a volume: its pixels, and its labels as fills and outlines.
 
 import Foundation
-import Tensors
-import Volumes
+package import Tensors
+package import Volumes
 
-/// A plane across one axis of a volume; its rows and columns are the two other axes in their order.
-struct OverlaySlice {
-  let axis: Int
-  let index: Int
+/// A plane across one axis of a volume, turned as it is looked at.
+package struct OverlaySlice {
+  package let axis: Int
+  package let index: Int
+  package let orientation: SliceOrientation
   private let shape: [Int]
   private let spacing: [Double]
 
-  init(volume: Volume<Float>, axis: Int, index: Int) {
+  package init(geometry: ImageGeometry, shape: [Int], axis: Int, index: Int) {
     self.axis = axis
     self.index = index
-    shape = volume.shape
-    spacing = volume.geometry.spacing
+    self.shape = shape
+    spacing = geometry.spacing
+    orientation = SliceOrientation(geometry: geometry, acrossAxis: axis)
   }
 
-  private var rowAxis: Int { axis == 0 ? 1 : 0 }
-  private var columnAxis: Int { axis == 2 ? 1 : 2 }
-  var width: Int { shape[columnAxis] }
-  var height: Int { shape[rowAxis] }
-  var widthMillimeters: Double { Double(width) * spacing[columnAxis] }
-  var heightMillimeters: Double { Double(height) * spacing[rowAxis] }
+  package var width: Int { shape[orientation.columnAxis] }
+  package var height: Int { shape[orientation.rowAxis] }
+  package var widthMillimeters: Double { Double(width) * spacing[orientation.columnAxis] }
+  package var heightMillimeters: Double { Double(height) * spacing[orientation.rowAxis] }
 
-  var caption: String {
-    let name = ["z", "y", "x"][axis]
-    return "slice \(index + 1) of \(shape[axis]) across \(name)"
+  /// The largest size inside a box that keeps the millimetres of both directions alike.
+  package func size(fitting width: Double, _ height: Double) -> (width: Double, height: Double) {
+    let scale = min(width / widthMillimeters, height / heightMillimeters)
+    return (scale * widthMillimeters, scale * heightMillimeters)
   }
 
-  private func values<T>(_ array: NDArray<T>) -> [T] {
+  package var caption: String {
+    orientation.name == "picture" && shape[axis] == 1
+      ? "\(width) × \(height) pixels" : "\(orientation.name), slice \(index + 1) of \(shape[axis])"
+  }
+
+  /// The slice's values row by row, as they are looked at.
+  package func values<T>(_ array: NDArray<T>) -> [T] {
     let strides = array.strides
+    let (rowStep, columnStep) = (strides[orientation.rowAxis], strides[orientation.columnAxis])
     return (0..<height).flatMap { row in
-      (0..<width).map { column in
-        array.elements[index * strides[axis] + row * strides[rowAxis] + column * strides[columnAxis]]
+      let start =
+        index * strides[axis] + (orientation.isRowFlipped ? height - 1 - row : row) * rowStep
+      return (0..<width).map { column in
+        array.elements[start + (orientation.isColumnFlipped ? width - 1 - column : column) * columnStep]
       }
     }
   }
 
-  func pixels(_ image: NDArray<Float>, window: DisplayWindow) -> [UInt8] { values(image).map(window.gray) }
+  /// The image in its window: grey for one channel, colours for three.
+  package func pixels(_ channels: [NDArray<Float>], window: DisplayWindow) -> RasterImage {
+    let planes = channels.map { values($0).map(window.gray) }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(3 * width * height)
+    for pixel in 0..<width * height {
+      for component in 0..<3 { bytes.append(planes[planes.count == 3 ? component : 0][pixel]) }
+    }
+    return RasterImage(width: width, height: height, bytes: bytes)
+  }
 
-  /// Fills each named label and draws its outline.
-  func drawLabels(_ map: NDArray<Int16>, names: [(label: Int, text: String)], on canvas: Canvas, in box: Box)
-  {
+  /// The image with its labels mixed in, pixel for pixel: for screens too coarse for lines.
+  package func blended(
+    _ channels: [NDArray<Float>], window: DisplayWindow, map: NDArray<Int16>?, labels: OverlayLabels
+  ) -> RasterImage {
+    var picture = pixels(channels, window: window)
+    guard let map else { return picture }
+    let filling = labels.fillingEntries
+    let plane = values(map).map { filling[$0] ?? -1 }
+    for row in 0..<height {
+      for column in 0..<width {
+        let pixel = row * width + column
+        let entry = plane[pixel]
+        guard entry >= 0 else { continue }
+        let isEdge = [(row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)].contains {
+          $0.0 < 0 || $0.1 < 0 || $0.0 >= height || $0.1 >= width || plane[$0.0 * width + $0.1] != entry
+        }
+        picture.blend(labels.color(entry), opacity: isEdge ? 0.85 : 0.35, at: pixel)
+      }
+    }
+    return picture
+  }
+
+  /// Fills the voxels of every entry.
+  func fill(_ map: NDArray<Int16>, _ labels: OverlayLabels, opacity: Double, on canvas: Canvas, in box: Box) {
+    let filling = labels.fillingEntries
+    let colors = values(map).map { label in
+      filling[label].map { labels.color($0).faded(to: opacity) }
+    }
+    if colors.contains(where: { $0 != nil }) {
+      canvas.cells(colors, width: width, height: height, in: box)
+    }
+  }
+
+  /// Draws the outlines of every entry, each in its colour unless one is given.
+  func outline(
+    _ map: NDArray<Int16>, _ labels: OverlayLabels, style: LineStyle, on canvas: Canvas, in box: Box
+  ) {
     let plane = values(map)
-    let (stepX, stepY) = (box.width / Double(width), box.height / Double(height))
-    for (order, name) in names.enumerated() {
-      let color = Palette.label(order)
-      for row in 0..<height {
-        // Runs of equal label, so that neighbouring rectangles leave no seams between columns.
-        var column = 0
-        while column < width {
-          let start = column
-          while column < width, Int(plane[row * width + column]) == name.label { column += 1 }
-          if column > start {
-            let run = Box(
-              x: box.x + Double(start) * stepX, y: box.y + Double(row) * stepY,
-              width: Double(column - start) * stepX,
-              height: stepY)
-            canvas.fill(run, color.faded(to: 0.35))
-          }
-          column += 1
+    let present = Set(plane)
+    for (index, entry) in labels.entries.enumerated() {
+      let wanted = Set(entry.labels.map { Int16(truncatingIfNeeded: $0) })
+      guard !wanted.isDisjoint(with: present) else { continue }
+      let lines = contours(of: plane.map(wanted.contains)).map { line in
+        line.map { corner in
+          (
+            x: box.x + Double(corner.column) / Double(width) * box.width,
+            y: box.y + Double(corner.row) / Double(height) * box.height
+          )
         }
       }
-      canvas.stroke(outline(of: name.label, in: plane, box: box), color, width: 1.8)
+      let color = style.color ?? labels.color(index)
+      if style.dash.isEmpty {
+        canvas.strokeInside(lines, color, width: entry.isIgnored ? style.width / 2 : style.width)
+      } else {
+        // A dark rim under the dashes keeps them visible on bright tissue.
+        canvas.stroke(lines, Color(0x000000, opacity: 0.6), width: style.width + 1.4, dash: style.dash)
+        canvas.stroke(lines, color, width: style.width, dash: style.dash)
+      }
     }
   }
 
-  /// Draws the outlines of all named labels, dashed in white.
-  func drawOutline(_ map: NDArray<Int16>, names: [(label: Int, text: String)], on canvas: Canvas, in box: Box)
-  {
-    let plane = values(map)
-    for name in names {
-      canvas.stroke(
-        outline(of: name.label, in: plane, box: box), Color(0xFFFFFF, opacity: 0.95), width: 1.2,
-        dash: [4, 2.5])
-    }
-  }
-
-  /// The edges between voxels of a label and all others, joined into as long lines as they make.
-  private func outline(of label: Int, in plane: [Int16], box: Box) -> [[(x: Double, y: Double)]] {
+  /// The edges between the marked voxels and all others, joined into as long lines as they make.
+  package func contours(of isMarked: [Bool]) -> [[Corner]] {
     func isInside(_ row: Int, _ column: Int) -> Bool {
-      row >= 0 && column >= 0 && row < height && column < width && Int(plane[row * width + column]) == label
+      row >= 0 && column >= 0 && row < height && column < width && isMarked[row * width + column]
     }
-    // Each edge runs with the label on its right, from corner to corner of the voxel grid.
+    // Each edge runs with the marked voxel on its right, from corner to corner of the voxel grid.
     var following: [Corner: [Corner]] = [:]
     for row in 0..<height {
       for column in 0..<width where isInside(row, column) {
@@ -98,33 +140,40 @@ struct OverlaySlice {
         }
       }
     }
-    var lines: [[(x: Double, y: Double)]] = []
+    var lines: [[Corner]] = []
     for start in following.keys.sorted() {
       while following[start]?.isEmpty == false {
-        var corner = start
-        var line = [place(corner, box)]
-        while let next = following[corner]?.popLast() {
-          corner = next
-          line.append(place(corner, box))
-        }
+        var line = [start]
+        while let next = following[line[line.count - 1]]?.popLast() { line.append(next) }
         lines.append(line)
       }
     }
     return lines
   }
+}
 
-  private func place(_ corner: Corner, _ box: Box) -> (x: Double, y: Double) {
-    (
-      box.x + Double(corner.column) / Double(width) * box.width,
-      box.y + Double(corner.row) / Double(height) * box.height
-    )
-  }
+/// How outlines are drawn.
+struct LineStyle {
+  /// The colour of all lines; each label's own if `nil`.
+  var color: Color?
+  var width = 1.8
+  var dash: [Double] = []
+
+  /// The reference: a solid line in the label's colour.
+  static let reference = LineStyle()
+  /// The prediction, where the reference is drawn too: dashed and white.
+  static let prediction = LineStyle(color: Color(0xFFFFFF, opacity: 0.95), width: 1.3, dash: [4, 2.5])
 }
 
 /// A corner of the voxel grid of a slice.
-private struct Corner: Hashable, Comparable {
-  var row: Int
-  var column: Int
+package struct Corner: Hashable, Comparable {
+  package var row: Int
+  package var column: Int
 
-  static func < (a: Corner, b: Corner) -> Bool { (a.row, a.column) < (b.row, b.column) }
+  package init(row: Int, column: Int) {
+    self.row = row
+    self.column = column
+  }
+
+  package static func < (a: Corner, b: Corner) -> Bool { (a.row, a.column) < (b.row, b.column) }
 }

@@ -71,17 +71,15 @@ extension Pipeline {
     let prediction = URL(filePath: shown.predictionFile)
     let rawCase = heldOut.first { prediction.lastPathComponent.hasPrefix($0.identifier + ".") }
     guard let rawCase, let image = rawCase.images.first else { return [curve] }
-    let shownNames = zip(summary.targets, zip(names, shown.metrics)).compactMap { target, entry in
-      target.labels.count == 1
-        ? target.labels.first.map { (label: $0, text: "\(entry.0): Dice \(JobReport.figure(entry.1.dice))") }
-        : nil
+    let entries = zip(summary.targets, zip(names, shown.metrics)).map { target, entry in
+      OverlayEntry(labels: target.labels, text: "\(entry.0): Dice \(JobReport.figure(entry.1.dice))")
     }
     let overlay = (title: "\(rawCase.identifier), the case in the middle of the ranking", file: "overlay.png")
     try drawOverlay(
       readImage(image),
       labels: OverlayLabels(
         reference: readLabels(rawCase.label).voxels, prediction: readLabels(prediction).voxels,
-        names: shownNames),
+        entries: entries),
       title: overlay.title, to: folder.appending(path: overlay.file))
     return [curve, overlay]
   }

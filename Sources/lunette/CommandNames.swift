@@ -1,4 +1,4 @@
-// Which commands there are, under which names they can be called, and which of nnU-Net's are not here yet.
+// Which commands there are, and under which names they can be called.
 
 import ArgumentParser
 import Datasets
@@ -52,11 +52,6 @@ package enum CommandNames {
   }
 
   private static func unknown(_ name: String) -> Diagnostic {
-    if ofNNUNet.contains(name) {
-      return Diagnostic(
-        "`\(name)` is a command of nnU-Net that Lunette does not have yet",
-        remedy: "`lunette --help` lists what there is")
-    }
     if name.hasSuffix(".lua") {
       return Diagnostic("`\(name)` is no command", remedy: "to run a script: lunette run \(name)")
     }

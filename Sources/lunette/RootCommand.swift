@@ -26,6 +26,7 @@ struct RootCommand: ParsableCommand {
       EnsembleCommand.self,
       DeterminePostprocessingCommand.self,
       ApplyPostprocessingCommand.self,
+      PlotOverlayCommand.self,
       PreviewAugmentationCommand.self,
       InfoCommand.self,
       ConvertDecathlonCommand.self,

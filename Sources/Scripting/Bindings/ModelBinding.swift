@@ -229,13 +229,9 @@ final class PredictionObject: ScriptObject {
       ) { (it: PredictionObject, arguments) in
         guard let image = it.image else { throw Diagnostic("the prediction has no image to draw on") }
         let labels = try readLabels(it.file).voxels
-        let present = Set(labels.elements).filter { $0 > 0 }.sorted()
         let url = fileURL(try arguments.string("path"))
         try drawOverlay(
-          readImage(image),
-          labels: OverlayLabels(
-            prediction: labels, names: present.map { (label: Int($0), text: "label \($0)") }),
-          title: it.identifier, to: url)
+          readImage(image), labels: OverlayLabels(prediction: labels), title: it.identifier, to: url)
         return .string(url.path)
       },
     ])

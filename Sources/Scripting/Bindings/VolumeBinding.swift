@@ -135,12 +135,7 @@ final class VolumeObject: ScriptObject {
     func labels(_ name: String) -> NDArray<Int16>? {
       (arguments[name].object as? VolumeObject)?.volume.voxels.map { Int16(clamping: Int($0.rounded())) }
     }
-    let prediction = labels("overlay")
-    let reference = labels("reference")
-    let present = Set((prediction?.elements ?? []) + (reference?.elements ?? [])).filter { $0 > 0 }.sorted()
-    let overlay = OverlayLabels(
-      reference: reference, prediction: prediction,
-      names: present.map { (label: Int($0), text: "label \($0)") })
+    let overlay = OverlayLabels(reference: labels("reference"), prediction: labels("overlay"))
     let url = fileURL(try arguments.string("path"))
     let title = arguments["title"].string ?? URL(filePath: volume.path).lastPathComponent
     try drawOverlay(volume.volume, labels: overlay, title: title, to: url)
