@@ -22,11 +22,12 @@ enum Console {
   static var errorIsTerminal: Bool { isatty(FileHandle.standardError.fileDescriptor) == 1 }
 
   /// The columns of the terminal behind standard error, 80 if there is none.
-  static var width: Int {
+  static var width: Int { size(of: .standardError)?.columns ?? 80 }
+
+  /// The columns of the terminal behind a stream, and its pixels across if it tells; `nil` if it is none.
+  static func size(of stream: FileHandle) -> (columns: Int, pixelWidth: Int?)? {
     var size = winsize()
-    guard ioctl(FileHandle.standardError.fileDescriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else {
-      return 80
-    }
-    return Int(size.ws_col)
+    guard ioctl(stream.fileDescriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+    return (Int(size.ws_col), size.ws_xpixel > 0 ? Int(size.ws_xpixel) : nil)
   }
 }

@@ -28,6 +28,7 @@ struct RootCommand: ParsableCommand {
       ApplyPostprocessingCommand.self,
       PlotOverlayCommand.self,
       PreviewAugmentationCommand.self,
+      ViewCommand.self,
       InfoCommand.self,
       ConvertDecathlonCommand.self,
       ConvertOldDatasetCommand.self, MovePlansCommand.self,

@@ -55,6 +55,21 @@ import Testing
     #expect(try run(["info"]).status == 2)
   }
 
+  @Test("view draws a sheet, shows blocks where there is no terminal, and refuses what is no axis")
+  func view() throws {
+    let fixtures = Goldens.repository.appending(path: "Tests/VolumeFormatsTests/Fixtures/formats")
+    let image = fixtures.appending(path: "int16.mha").path
+    let shown = try run(["view", image, "--slices", "2"])
+    #expect(shown.status == 0 && shown.output.contains("▀") && shown.output.contains("3 × 4 × 5 voxels"))
+    let folder = try Goldens.temporaryFolder("view")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let sheet = folder.appending(path: "sheet.png")
+    #expect(try run(["view", image, "-o", sheet.path, "--axis", "coronal"]).status == 0)
+    #expect([UInt8](try Data(contentsOf: sheet)).starts(with: [0x89, 0x50, 0x4E, 0x47]))
+    let wrong = try run(["view", image, "--axis", "axil"])
+    #expect(wrong.status == 1 && wrong.errors.contains("did you mean axial?"))
+  }
+
   @Test("A wrong flag is a usage error that names the nearest")
   func wrongFlag() throws {
     let result = try run(["train", "4", "3d_fullres", "0", "--npx"])
