@@ -117,7 +117,7 @@ let package = Package(
         dependencies: [
           "Pipelines", "Training", "Inference", "Augmentation", "Preprocessing", "Planning", "Datasets",
           "Networks",
-          "Backends", "Archives", "Volumes", "Tensors", "Reporting",
+          "Backends", "VolumeFormats", "Archives", "Volumes", "Tensors", "Reporting",
           .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ],
         swiftSettings: settings),

@@ -74,31 +74,52 @@ package struct LinearSampling: Sendable {
     }
   }
 
-  /// Rows `range` of output plane `index` of every class, between two source planes `[K, Y, X]`.
+  /// Computes rows `range` of output plane `index` between two source planes `[K, Y, X]`, a few classes at a time.
   ///
-  /// - Shape: result `[K, range.count, X]`
-  func plane(
-    _ index: Int, rows range: Range<Int>, lower: [Float16], upper: [Float16], channelCount: Int
-  ) -> [Float16] {
+  /// - Shape: what `body` is lent, `[classes.count, range.count, X]`
+  func forEachClasses(
+    of index: Int, rows range: Range<Int>, lower: [Float16], upper: [Float16], channelCount: Int,
+    _ body: (_ values: UnsafeMutableBufferPointer<Float>, _ classes: Range<Int>) -> Void
+  ) {
     let sourceSize = sourceShape[1] * sourceShape[2]
     let size = range.count * targetShape[2]
-    var result = [Float16](repeating: 0, count: channelCount * size)
+    let group = Int(nnk_resampled_classes)
     let share = axes[0].share[index]
     let width = sourceShape[2]
-    HalfArithmetic.withBits(&result) { result in
-      HalfArithmetic.withBits(lower) { lower in
-        HalfArithmetic.withBits(upper) { upper in
-          axes[1].withKernelAxis(range) { rows in
-            axes[2].withKernelAxis(0..<axes[2].count) { columns in
-              for k in 0..<channelCount {
-                nnk_half_resample_plane(
-                  lower + k * sourceSize, upper + k * sourceSize, share, width, rows, columns,
-                  result + k * size)
+    var values = [Float](repeating: 0, count: group * size)
+    var scratch = [Double](repeating: 0, count: 32 * width)
+    values.withUnsafeMutableBufferPointer { values in
+      scratch.withUnsafeMutableBufferPointer { scratch in
+        HalfArithmetic.withBits(lower) { lower in
+          HalfArithmetic.withBits(upper) { upper in
+            axes[1].withKernelAxis(range) { rows in
+              axes[2].withKernelAxis(0..<axes[2].count) { columns in
+                guard let target = values.baseAddress, let scratch = scratch.baseAddress else { return }
+                for first in stride(from: 0, to: channelCount, by: group) {
+                  let classes = first..<min(first + group, channelCount)
+                  nnk_half_resample_classes(
+                    lower + first * sourceSize, upper + first * sourceSize, sourceSize, Int32(classes.count),
+                    share, width, rows, columns, target, scratch)
+                  body(UnsafeMutableBufferPointer(rebasing: values[..<(classes.count * size)]), classes)
+                }
               }
             }
           }
         }
       }
+    }
+  }
+
+  /// Rows `range` of output plane `index` of every class.
+  ///
+  /// - Shape: result `[K, range.count, X]`
+  func plane(
+    _ index: Int, rows range: Range<Int>, lower: [Float16], upper: [Float16], channelCount: Int
+  ) -> [Float] {
+    var result: [Float] = []
+    result.reserveCapacity(channelCount * range.count * targetShape[2])
+    forEachClasses(of: index, rows: range, lower: lower, upper: upper, channelCount: channelCount) {
+      values, _ in result += values
     }
     return result
   }
@@ -118,9 +139,11 @@ package struct LinearSampling: Sendable {
     }
     var result = NDArray<Float16>(shape: [channelCount] + targetShape, repeating: 0)
     for z in 0..<targetShape[0] {
-      let values = plane(
-        z, rows: 0..<targetShape[1], lower: sourcePlane(axes[0].low[z]), upper: sourcePlane(axes[0].high[z]),
-        channelCount: channelCount)
+      let values = HalfArithmetic.halves(
+        plane(
+          z, rows: 0..<targetShape[1], lower: sourcePlane(axes[0].low[z]),
+          upper: sourcePlane(axes[0].high[z]),
+          channelCount: channelCount))
       for k in 0..<channelCount {
         let first = (k * targetShape[0] + z) * size
         result.elements.replaceSubrange(first..<(first + size), with: values[(k * size)..<((k + 1) * size)])

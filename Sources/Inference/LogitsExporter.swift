@@ -70,7 +70,9 @@ package final class LogitsExporter {
   /// Bytes that one case takes at most while it is exported, without the scratch file.
   package var predictedMemoryBytes: Int {
     let row = 2 * decision.channelCount * logitsShape[1] * logitsShape[2]
-    let plane = 6 * decision.channelCount * space.croppedShape[1] * space.croppedShape[2]
+    // Probabilities take a plane of every class, labels alone one of a few classes and a running maximum.
+    let values = probabilities == nil ? 4 + 2 : decision.channelCount + 1
+    let plane = 4 * values * space.croppedShape[1] * space.croppedShape[2]
     let maps = 2 * 2 * space.shapeBeforeCropping.reduce(1, *)
     if case .wholeClass = resampling {
       let voxels = space.croppedShape.reduce(1, *)
@@ -120,15 +122,26 @@ package final class LogitsExporter {
     let height = space.croppedShape[1]
     let pieceCount = min(height, 8)
     let (sampling, decision, space) = (sampling, decision, space)
-    let keepsProbabilities = probabilities != nil
     // SAFETY: pieces write the probabilities of disjoint voxels while this object holds the map.
     nonisolated(unsafe) let target = probabilities?.mutableValues
     let pieces = try parallelMap(pieceCount) { piece in
       let range = (height * piece / pieceCount)..<(height * (piece + 1) / pieceCount)
-      var values = HalfArithmetic.floats(
-        sampling.plane(plane, rows: range, lower: lower, upper: upper, channelCount: decision.channelCount))
-      let labels = decision.decide(&values, asProbabilities: keepsProbabilities)
-      if let target { space.scatter(values, plane: plane, rows: range, to: target) }
+      guard let target else {
+        var running = RunningDecision(decision, count: range.count * space.croppedShape[2])
+        sampling.forEachClasses(
+          of: plane, rows: range, lower: lower, upper: upper, channelCount: decision.channelCount
+        ) { values, classes in
+          guard let base = values.baseAddress else { return }
+          for (position, index) in classes.enumerated() {
+            running.take(base + position * running.labels.count, class: index)
+          }
+        }
+        return running.labels
+      }
+      var values = sampling.plane(
+        plane, rows: range, lower: lower, upper: upper, channelCount: decision.channelCount)
+      let labels = decision.decide(&values, asProbabilities: true)
+      space.scatter(values, plane: plane, rows: range, to: target)
       return labels
     }
     place(pieces.flatMap { $0 }, plane: plane)

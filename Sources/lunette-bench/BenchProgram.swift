@@ -11,7 +11,7 @@ struct BenchProgram: ParsableCommand {
     abstract: "Time the engine's parts. Every measurement prints one line of JSON.",
     subcommands: [
       StepBench.self, TileBench.self, EpochBench.self, OperationsBench.self, ConvolutionBench.self,
-      NormBench.self, LossBench.self, AugmentationBench.self,
+      NormBench.self, LossBench.self, AugmentationBench.self, ExportBench.self,
     ])
 
   static func main() {

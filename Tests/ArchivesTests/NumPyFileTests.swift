@@ -28,6 +28,22 @@ struct NumPyFileTests {
     #expect(try readNPY(url).dataType == .int16)
   }
 
+  @Test("A mapped file lends its elements, and refuses column order and a wrong length")
+  func mapped() throws {
+    let url = folder.appending(path: "mapped.npy")
+    let words = NDArray(shape: [2, 3, 4], elements: (0..<24).map { Int16($0) - 3 })
+    try writeNPY(words, to: url)
+    let file = try MappedNumPyFile(url)
+    #expect(file.shape == [2, 3, 4] && file.dataType == .int16 && file.byteCount == 48)
+    let elements = file.withElements { bytes in
+      (0..<24).map { bytes.loadUnaligned(fromByteOffset: 2 * $0, as: Int16.self) }
+    }
+    #expect(elements == words.elements)
+    #expect(throws: Diagnostic.self) { try MappedNumPyFile(Self.fixtures.appending(path: "fortran.npy")) }
+    try Data(try Data(contentsOf: url).dropLast()).write(to: url)
+    #expect(throws: Diagnostic.self) { try MappedNumPyFile(url) }
+  }
+
   @Test("Column-major files are reordered")
   func fortran() throws {
     let array = try readNPY(Self.fixtures.appending(path: "fortran.npy")).int32s()

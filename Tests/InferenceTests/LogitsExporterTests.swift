@@ -104,6 +104,22 @@ struct LinearSamplingTests {
     #expect(fnv(result.elements.map(\.bitPattern)) == item.hash)
   }
 
+  @Test(
+    "Classes that are computed together give the bits that each gives alone",
+    arguments: [([5, 9, 7], [8, 13, 11]), ([4, 6, 13], [4, 9, 5]), ([6, 5, 6], [7, 5, 9])])
+  func classesTogether(_ source: [Int], _ target: [Int]) {
+    let logits = patternLogits(7, source)
+    let sampling = LinearSampling(from: source, to: target, separateAxis: nil)
+    let together = sampling.resample(logits)
+    let (size, count) = (source.reduce(1, *), target.reduce(1, *))
+    for k in 0..<7 {
+      let alone = sampling.resample(
+        NDArray(shape: [1] + source, elements: Array(logits.elements[k * size..<(k + 1) * size])))
+      #expect(
+        together.elements[k * count..<(k + 1) * count].map(\.bitPattern) == alone.elements.map(\.bitPattern))
+    }
+  }
+
   @Test("A constant stays constant")
   func constant() {
     let logits = NDArray<Float16>(shape: [1, 5, 4, 7], repeating: 0.333)

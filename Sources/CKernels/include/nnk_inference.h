@@ -28,11 +28,17 @@ struct nnk_linear_axis {
   int32_t count;
 };
 
-// One output plane by linear interpolation between two input planes, in double, rounded to half.
+// How many classes are resampled at once.
+enum { nnk_resampled_classes = 4 };
+
+// Rows of one output plane of up to nnk_resampled_classes classes, by linear interpolation between two input planes
+// of each, in double, rounded to half and given as floats [classes, rows, columns].
 // Terms are value * weight(plane) * weight(row) * weight(column), added planes first, columns last.
-void nnk_half_resample_plane(
-    const uint16_t *lower, const uint16_t *upper, double upper_share, ptrdiff_t width,
-    struct nnk_linear_axis rows, struct nnk_linear_axis columns, uint16_t *result);
+// `scratch` holds 32 * width doubles.
+void nnk_half_resample_classes(
+    const uint16_t *lower, const uint16_t *upper, ptrdiff_t class_stride, int class_count, double upper_share,
+    ptrdiff_t width, struct nnk_linear_axis rows, struct nnk_linear_axis columns, float *result,
+    double *scratch);
 
 // labels[i] = label where value[i] > best[i], which then becomes value[i]: the first maximum wins.
 void nnk_float_keep_maximum(
