@@ -44,6 +44,13 @@ package func writeAtomically(
   }
 }
 
+/// Copies a regular file as a whole.
+///
+/// - Parameter purpose: what the file is, for messages: "the plans".
+package func copyAtomically(_ source: URL, to target: URL, as purpose: String) throws(Diagnostic) {
+  try writeAtomically(Data(readRegularFile(source, as: purpose)), to: target)
+}
+
 /// Makes a folder and those above it, unless they are there.
 package func createFolder(_ url: URL) throws(Diagnostic) {
   do { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) } catch {

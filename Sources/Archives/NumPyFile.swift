@@ -102,20 +102,15 @@ struct NumPyHeader {
         "cannot read the NumPy file", at: source, expected: expected, found: found,
         remedy: "save the array with numpy.save as a plain numeric array")
     }
-    guard file.count >= 10, file.starts(with: Self.magic) else {
+    guard file.count >= Self.prefixLength, file.starts(with: Self.magic) else {
       throw refuse("the NumPy signature", "\(file.count) bytes that begin otherwise")
     }
-    let isLong = file[6] >= 2
-    guard (1...3).contains(file[6]), !isLong || file.count >= 12 else {
-      throw refuse("format version 1, 2 or 3", "\(file[6])")
+    guard (1...3).contains(file[6]) else { throw refuse("format version 1, 2 or 3", "\(file[6])") }
+    byteCount = Self.byteCount(startingWith: file)
+    guard byteCount <= file.count else {
+      throw refuse("a header of \(byteCount) bytes", "\(file.count) bytes")
     }
-    let start = isLong ? 12 : 10
-    let length = (8..<start).reversed().reduce(0) { $0 << 8 | Int(file[$1]) }
-    guard length <= file.count - start else {
-      throw refuse("a header of \(length) bytes", "\(file.count - start) bytes")
-    }
-    byteCount = start + length
-    let text = String(decoding: file[start..<start + length], as: UTF8.self)
+    let text = String(decoding: file[(file[6] >= 2 ? 12 : 10)..<byteCount], as: UTF8.self)
     guard let code = Self.value(of: "descr", in: text), let order = Self.value(of: "fortran_order", in: text),
       let shapeText = Self.value(of: "shape", in: text), shapeText.hasPrefix("("),
       let end = shapeText.firstIndex(of: ")")
@@ -138,6 +133,16 @@ struct NumPyHeader {
       shape.append(extent)
     }
     self.shape = shape
+  }
+
+  /// So many bytes tell how long the header is; there is no shorter one.
+  static let prefixLength = 12
+
+  /// The length of the whole header by its first ``prefixLength`` bytes: that of the text stands in two bytes, or in four
+  /// from version 2 on.
+  static func byteCount(startingWith prefix: [UInt8]) -> Int {
+    let start = prefix[6] >= 2 ? 12 : 10
+    return (8..<start).reversed().reduce(0) { $0 << 8 | Int(prefix[$1]) } + start
   }
 
   /// The text after a key of the header's dictionary.

@@ -2,7 +2,7 @@
 
 package import Foundation
 package import Reporting
-import Tensors
+package import Tensors
 
 /// Reads the elements of an array in C order, some at a time.
 package final class NumPyStream {
@@ -22,17 +22,14 @@ package final class NumPyStream {
     }
     let source = "\(url.path), array \(name)"
     member = try ZipMemberStream(archive, entry)
-    var head = try Self.read(12, from: member)
-    // The length of the text stands in two bytes, or in four from version 2 on.
-    let length =
-      Int(head[8]) | Int(head[9]) << 8 | (head[6] >= 2 ? Int(head[10]) << 16 | Int(head[11]) << 24 : 0)
-    let total = (head[6] >= 2 ? 12 : 10) + length
-    guard total >= 12, total <= 1 << 16 else {
+    var head = try Self.read(NumPyHeader.prefixLength, from: member)
+    let total = NumPyHeader.byteCount(startingWith: head)
+    guard total >= head.count, total <= 1 << 16 else {
       throw Diagnostic(
         "cannot read the NumPy file", at: source, expected: "a short header", found: "\(total) bytes",
         remedy: "save the array with numpy.savez_compressed")
     }
-    head += try Self.read(total - 12, from: member)
+    head += try Self.read(total - head.count, from: member)
     let header = try NumPyHeader(head, source: source)
     guard let count = checkedElementCount(header.shape),
       case let (size, overflow) = count.multipliedReportingOverflow(by: header.dataType.byteCount), !overflow,
@@ -69,5 +66,10 @@ package final class NumPyStream {
     try Self.fill(&bytes, from: member)
     let type = dataType
     return bytes.withUnsafeBytes { ElementReader(type, $0, count: count).floats() }
+  }
+
+  /// All elements that are left, as an array of the whole shape; for a stream that has not been read from.
+  package func all() throws(Diagnostic) -> NDArray<Float> {
+    NDArray(shape: shape, elements: try floats(shape.reduce(1, *)))
   }
 }

@@ -23,6 +23,7 @@ package final class ZipMemberStream {
       try archive.payloadOffset(of: entry, bytes)
     }
     if entry.isCompressed { inflater = try InflateStream(.raw) }
+    if entry.byteCount == 0 { try checkEnd() }
   }
 
   /// Bytes that have not been read yet.
@@ -44,7 +45,17 @@ package final class ZipMemberStream {
       filled += count
       produced += count
     }
-    guard remainingByteCount == 0 else { return }
+    if remainingByteCount == 0, !target.isEmpty { try checkEnd() }
+  }
+
+  /// Stops unless the member ends here, with the checksum that the archive tells.
+  private func checkEnd() throws(Diagnostic) {
+    if entry.isCompressed {
+      let count = try withUnsafeTemporaryAllocation(byteCount: 1, alignment: 1) { byte in
+        Result { () throws(Diagnostic) in try step(into: byte) }
+      }.get()
+      guard count == 0 else { throw zipError(path, expected: "\(entry.byteCount) bytes", found: "more") }
+    }
     guard checksum == entry.checksum else {
       throw zipError(
         path, expected: "checksum \(String(entry.checksum, radix: 16))",
@@ -52,7 +63,7 @@ package final class ZipMemberStream {
     }
   }
 
-  /// Puts the next bytes into the buffer and says how many.
+  /// Puts the next bytes into the buffer and says how many; none at the end.
   private func step(into target: UnsafeMutableRawBufferPointer) throws(Diagnostic) -> Int {
     let first = start + consumed
     let last = start + entry.compressedByteCount

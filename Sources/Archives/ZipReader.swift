@@ -71,54 +71,14 @@ package struct ZipReader: Sendable {
 
   /// Gives a member's content to `body` piece by piece; its length and checksum are verified at the end.
   package func stream(_ entry: ZipEntry, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
-    let path = "\(file.path), member \(entry.name)"
-    var checksum: UInt32 = 0
-    try file.withBytes { bytes in
-      let start = try payloadOffset(of: entry, bytes)
-      let payload = UnsafeRawBufferPointer(rebasing: bytes[start..<start + entry.compressedByteCount])
-      func emit(_ piece: UnsafeRawBufferPointer) throws {
-        checksum = crc32Checksum(piece, from: checksum)
-        try body(piece)
+    let member = try ZipMemberStream(self, entry)
+    var buffer = [UInt8](repeating: 0, count: min(1 << 18, entry.byteCount))
+    try buffer.withUnsafeMutableBytes { buffer in
+      while member.remainingByteCount > 0 {
+        let piece = UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(member.remainingByteCount))
+        try member.read(into: piece)
+        try body(UnsafeRawBufferPointer(piece))
       }
-      if entry.isCompressed {
-        try Self.inflate(payload, entry.byteCount, path, emit)
-      } else {
-        try emit(payload)
-      }
-    }
-    guard checksum == entry.checksum else {
-      throw zipError(
-        path, expected: "checksum \(String(entry.checksum, radix: 16))", found: String(checksum, radix: 16))
-    }
-  }
-
-  private static func inflate(
-    _ payload: UnsafeRawBufferPointer, _ byteCount: Int, _ path: String,
-    _ emit: (UnsafeRawBufferPointer) throws -> Void
-  ) throws {
-    var stream = try InflateStream(.raw)
-    var buffer = [UInt8](repeating: 0, count: 1 << 18)
-    var (position, produced) = (0, 0)
-    while true {
-      let result = buffer.withUnsafeMutableBytes { output in
-        Result { () throws(Diagnostic) in
-          try stream.step(from: UnsafeRawBufferPointer(rebasing: payload[position...]), into: output)
-        }
-      }
-      guard case .success(let step) = result else {
-        throw zipError(path, expected: "deflated data", found: "damaged data near byte \(position)")
-      }
-      position += step.consumed
-      produced += step.produced
-      if produced > byteCount { break }
-      if step.produced > 0 {
-        try buffer.withUnsafeBytes { try emit(UnsafeRawBufferPointer(rebasing: $0.prefix(step.produced))) }
-      }
-      if step.isFinished || step.consumed == 0 && step.produced == 0 { break }
-    }
-    guard produced == byteCount else {
-      throw zipError(
-        path, expected: "\(byteCount) bytes", found: produced > byteCount ? "more" : "\(produced) bytes")
     }
   }
 }

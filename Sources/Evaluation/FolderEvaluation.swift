@@ -27,18 +27,21 @@ package struct EvaluationSettings: Sendable {
 }
 
 /// What is measured of one predicted file.
+///
+/// - Parameter steps: postprocessing of what was predicted, before it is measured.
 package func evaluateCase(
-  reference: URL, prediction: URL, targets: [LabelValue], ignoreLabel: Int?,
-  measures: EvaluationMeasures = EvaluationMeasures()
+  reference: URL, prediction: URL, after steps: [PostprocessingStep] = [], targets: [LabelValue],
+  ignoreLabel: Int?, measures: EvaluationMeasures = EvaluationMeasures()
 ) throws -> CaseEvaluation {
   let truth = try readLabels(reference)
-  let guess = try readLabels(prediction)
+  var guess = try readLabels(prediction)
   guard truth.shape == guess.shape else {
     throw Diagnostic(
       "a prediction does not fit its reference", at: prediction.path,
       expected: "\(truth.shape) voxels (Z, Y, X) as in \(reference.path)", found: "\(guess.shape)",
       remedy: "predict the case again from the image that belongs to this reference")
   }
+  guess.voxels = steps.applied(to: guess.voxels)
   var metrics = ConfusionCounts.count(
     of: targets, reference: truth.voxels, prediction: guess.voxels, ignoreLabel: ignoreLabel
   ).map(TargetMetrics.init)

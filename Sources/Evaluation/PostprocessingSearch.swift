@@ -77,8 +77,16 @@ package func searchPostprocessing(
   of files: [String], in predictions: URL, references: URL, scheme: LabelScheme,
   baseline: EvaluationSummary? = nil, accepts: PostprocessingRule = { $1 }
 ) throws -> PostprocessingSearch {
+  let targets = scheme.foregroundTargets
   func score(_ steps: [PostprocessingStep]) throws -> EvaluationSummary {
-    try evaluate(files, in: predictions, after: steps, references: references, scheme: scheme)
+    let cases = try parallelMap(files.count) { index in
+      let name = files[index]
+      return try evaluateCase(
+        reference: references.appending(path: name), prediction: predictions.appending(path: name),
+        after: steps,
+        targets: targets, ignoreLabel: scheme.ignoreLabel)
+    }
+    return EvaluationSummary(targets: targets, cases: cases)
   }
   let baseline = try baseline ?? score([])
   var search = PostprocessingSearch(baseline: baseline, final: baseline)
@@ -93,37 +101,10 @@ package func searchPostprocessing(
     search.trials.append(trial)
   }
   try attempt(PostprocessingStep(union: scheme.foregroundLabels.map(LabelValue.label)), target: nil)
-  let targets = scheme.foregroundTargets
   if targets.count > 1 {
     for target in targets { try attempt(PostprocessingStep(target), target: target) }
   }
   return search
-}
-
-/// The scores of predictions after postprocessing.
-private func evaluate(
-  _ files: [String], in predictions: URL, after steps: [PostprocessingStep], references: URL,
-  scheme: LabelScheme
-) throws -> EvaluationSummary {
-  let targets = scheme.foregroundTargets
-  let cases = try parallelMap(files.count) { index in
-    let name = files[index]
-    let (reference, prediction) = (references.appending(path: name), predictions.appending(path: name))
-    let truth = try readLabels(reference)
-    let guess = try readLabels(prediction)
-    guard truth.shape == guess.shape else {
-      throw Diagnostic(
-        "a prediction does not fit its reference", at: prediction.path,
-        expected: "\(truth.shape) voxels (Z, Y, X) as in \(reference.path)", found: "\(guess.shape)",
-        remedy: "predict the case again from the image that belongs to this reference")
-    }
-    let counts = ConfusionCounts.count(
-      of: targets, reference: truth.voxels, prediction: steps.applied(to: guess.voxels),
-      ignoreLabel: scheme.ignoreLabel)
-    return CaseEvaluation(
-      referenceFile: reference.path, predictionFile: prediction.path, metrics: counts.map(TargetMetrics.init))
-  }
-  return EvaluationSummary(targets: targets, cases: cases)
 }
 
 /// Writes postprocessed copies of label maps, each at once or not at all.

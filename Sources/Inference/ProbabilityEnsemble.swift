@@ -40,8 +40,7 @@ package struct ProbabilityEnsemble: Sendable {
     let streams = try files.map { try NumPyStream($0, array: "probabilities") }
     let shape = try commonShape(of: streams)
     let voxelCount = shape.dropFirst().reduce(1, *)
-    let decision = VoxelDecision(labels)
-    var running = RunningDecision(decision, count: voxelCount)
+    var running = RunningDecision(VoxelDecision(labels), count: voxelCount)
     for k in 0..<shape[0] {
       var values: [Float] = []
       values.reserveCapacity(voxelCount)
@@ -50,13 +49,7 @@ package struct ProbabilityEnsemble: Sendable {
         try keep?(mean)
         values += mean
       }
-      // The decision on regions expects logits, which are above 0 where their probability is above one half.
-      if case .painted = decision {
-        for i in values.indices { values[i] = values[i] > 0.5 ? 1 : -1 }
-      }
-      values.withUnsafeBufferPointer { values in
-        if let base = values.baseAddress { running.take(base, class: k) }
-      }
+      running.take(probabilities: values, class: k)
     }
     return NDArray(shape: Array(shape.dropFirst()), elements: running.labels)
   }

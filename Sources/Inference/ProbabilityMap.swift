@@ -3,7 +3,7 @@
 
 import Archives
 package import Foundation
-import Reporting
+package import Reporting
 package import Tensors
 
 /// Probabilities of every class in the axis order of the case's file; they vanish with this object.
@@ -36,6 +36,14 @@ package final class ProbabilityMap {
     // SAFETY: the mapping is page aligned, spans `count` floats and lives until deinit.
     values = UnsafeMutableBufferPointer(
       start: memory.bindMemory(to: Float.self, capacity: count), count: count)
+  }
+
+  /// A map of given probabilities.
+  package convenience init(
+    _ array: NDArray<Float>, folder: URL = FileManager.default.temporaryDirectory
+  ) throws(Diagnostic) {
+    try self.init(shape: array.shape, folder: folder)
+    _ = values.update(fromContentsOf: array.elements)
   }
 
   deinit { munmap(values.baseAddress, max(1, values.count * MemoryLayout<Float>.stride)) }

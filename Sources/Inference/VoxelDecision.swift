@@ -1,7 +1,8 @@
 // From logits to labels: the first maximum over classes, or regions painted one over the other.
 
 import CKernels
-import Datasets
+package import Datasets
+package import Tensors
 
 /// How the logits of a voxel become its label.
 enum VoxelDecision: Sendable {
@@ -76,5 +77,32 @@ struct RunningDecision {
         nnk_float_paint_region(values, labels, names[index], count)
       }
     }
+  }
+
+  /// Takes the probabilities of the next class.
+  mutating func take(probabilities: [Float], class index: Int) {
+    var values = probabilities
+    // The decision on regions expects logits, which are above 0 where their probability is above one half.
+    if case .painted = decision {
+      for i in values.indices { values[i] = values[i] > 0.5 ? 1 : -1 }
+    }
+    values.withUnsafeBufferPointer { values in
+      if let base = values.baseAddress { take(base, class: index) }
+    }
+  }
+}
+
+extension LabelScheme {
+  /// The label map of probabilities that are at hand as a whole.
+  ///
+  /// - Shape: probabilities `[K, Z, Y, X]`, result `[Z, Y, X]`
+  package func labelMap(ofProbabilities map: NDArray<Float>) -> NDArray<Int16> {
+    let shape = Array(map.shape.dropFirst())
+    let count = shape.reduce(1, *)
+    var running = RunningDecision(VoxelDecision(self), count: count)
+    for k in 0..<map.shape[0] {
+      running.take(probabilities: Array(map.elements[k * count..<(k + 1) * count]), class: k)
+    }
+    return NDArray(shape: shape, elements: running.labels)
   }
 }

@@ -1,7 +1,7 @@
 // Trained configurations and ensembles by name: how nnU-Net calls their folders.
 
 package import Datasets
-import Foundation
+package import Foundation
 package import Reporting
 
 /// A trained configuration by what its folder is named after.
@@ -45,6 +45,14 @@ package struct ModelReference: Sendable, Hashable {
     if plans != "nnUNetPlans" { text += " -p \(plans)" }
     return text
   }
+}
+
+/// Where a trained model lies.
+package enum ModelLocation: Sendable, Equatable {
+  /// In the results folder, by the full name of its dataset and its own.
+  case results(dataset: String, ModelReference)
+  /// In a folder of its own, whatever that is called.
+  case folder(URL)
 }
 
 extension Sequence<Fold> {

@@ -76,8 +76,7 @@ extension Pipeline {
     let name = "dataset_fingerprint.json"
     let file = checkpoint.deletingLastPathComponent().deletingLastPathComponent().appending(path: name)
     guard FileManager.default.fileExists(atPath: file.path) else { return }
-    try writeAtomically(
-      Data(try readRegularFile(file, as: "the fingerprint")), to: folder.appending(path: name))
+    try copyAtomically(file, to: folder.appending(path: name), as: "the fingerprint")
   }
 
   /// The checkpoints that a request names.

@@ -41,8 +41,10 @@ extension Pipeline {
       return CrossValidation(folder: folder, summary: summary)
     }
     let references = try referenceFolder(of: dataset)
-    return try replacingFolder(at: folder) { new in
-      for (name, source) in files { try copy(source, to: new.appending(path: name)) }
+    return try makeFolderAtomically(folder, replacing: true) { new in
+      for (name, source) in files {
+        try copyAtomically(source, to: new.appending(path: name), as: "the prediction")
+      }
       try copyDescription(from: modelFolder, to: new)
       let summary = try score(new, as: folder, against: references, description)
       return CrossValidation(folder: folder, summary: summary)
@@ -80,7 +82,7 @@ extension Pipeline {
       return CrossValidation(folder: folder, summary: summary)
     }
     let references = try referenceFolder(of: dataset, prefersRaw: false)
-    return try replacingFolder(at: folder) { new in
+    return try makeFolderAtomically(folder, replacing: true) { new in
       progress.begin("combine", total: names.count)
       defer { progress.end() }
       for (index, name) in names.enumerated() {
@@ -193,12 +195,9 @@ extension Pipeline {
 
   private func copyDescription(from modelFolder: URL, to folder: URL) throws {
     for name in ["dataset.json", "plans.json"] {
-      try copy(modelFolder.appending(path: name), to: folder.appending(path: name))
+      try copyAtomically(
+        modelFolder.appending(path: name), to: folder.appending(path: name), as: "the model's description")
     }
-  }
-
-  private func copy(_ source: URL, to target: URL) throws {
-    try FileManager.default.copyItem(at: source, to: target)
   }
 
   /// Scores the predictions in a folder that will be called otherwise, and writes its summary.json.

@@ -5,14 +5,19 @@ import Datasets
 package import Foundation
 import Inference
 import Reporting
+package import Tensors
 
 /// Folders of predictions to combine.
-package struct EnsembleRequest: Sendable {
+package struct EnsembleRequest {
   package var inputs: [URL]
   package var output: URL
   /// One per folder, from 0; the plain mean if `nil`.
   package var weights: [Double]?
   package var savesProbabilities = false
+  /// The label painted for each region, in place of the model's own.
+  package var regionOrder: [Int]?
+  /// Replaces the mean: gets a case's name and the models' probabilities, `[K, Z, Y, X]` each, and gives one such map.
+  package var combine: ((String, [NDArray<Float>]) throws -> NDArray<Float>)?
 
   package init(inputs: [URL], output: URL) {
     self.inputs = inputs
@@ -27,7 +32,8 @@ extension Pipeline {
   /// - Source: nnU-Net's `ensemble`.
   @discardableResult
   package func ensemble(_ request: EnsembleRequest) throws -> Int {
-    let description = try PredictionsFolder(request.inputs[0]).description()
+    let description = try PredictionsFolder(request.inputs[0]).description().paintingRegions(
+      in: request.regionOrder)
     let names = try commonCases(of: request.inputs)
     try requireWritableFolder(request.output)
     progress.begin("combine", total: names.count)
@@ -35,10 +41,13 @@ extension Pipeline {
     for (index, name) in names.enumerated() {
       try cancellation.check()
       let files = request.inputs.map { $0.appending(path: name + ".npz") }
-      let ensemble = ProbabilityEnsemble(files, weights: request.weights, labels: description.labels)
+      let kept = request.savesProbabilities ? request.output.appending(path: name + ".npz") : nil
       let labels =
-        try request.savesProbabilities
-        ? ensemble.writing(to: request.output.appending(path: name + ".npz")) : ensemble.labelMap()
+        if let combine = request.combine {
+          try combined(combine, files, name, description.labels, keeping: kept)
+        } else {
+          try mean(of: files, weights: request.weights, description.labels, keeping: kept)
+        }
       if request.savesProbabilities {
         try copyProperties(of: name, from: request.inputs[0], to: request.output)
       }
@@ -48,10 +57,34 @@ extension Pipeline {
     try description.json.write(to: request.output.appending(path: "dataset.json"))
     let plans = request.inputs[0].appending(path: "plans.json")
     // nnU-Net leaves the plans out, and then asks for them when postprocessing is applied.
-    if let data = try? Data(contentsOf: plans) {
-      try writeAtomically(data, to: request.output.appending(path: "plans.json"))
+    if FileManager.default.fileExists(atPath: plans.path) {
+      try copyAtomically(plans, to: request.output.appending(path: "plans.json"), as: "the plans")
     }
     return names.count
+  }
+
+  private func mean(
+    of files: [URL], weights: [Double]?, _ labels: LabelScheme, keeping kept: URL?
+  ) throws -> NDArray<Int16> {
+    let ensemble = ProbabilityEnsemble(files, weights: weights, labels: labels)
+    return try kept.map { try ensemble.writing(to: $0) } ?? ensemble.labelMap()
+  }
+
+  /// What the caller's own rule makes of a case; it sees whole maps.
+  private func combined(
+    _ combine: (String, [NDArray<Float>]) throws -> NDArray<Float>, _ files: [URL], _ name: String,
+    _ labels: LabelScheme, keeping kept: URL?
+  ) throws -> NDArray<Int16> {
+    let maps = try files.map { try NumPyStream($0, array: "probabilities").all() }
+    for (map, file) in zip(maps, files) where map.shape != maps[0].shape {
+      throw Diagnostic(
+        "the models' probabilities do not fit each other", at: file.path,
+        expected: "\(maps[0].shape) as in \(files[0].path)", found: "\(map.shape)",
+        remedy: "combine predictions of the same images by models of the same labels")
+    }
+    let map = try combine(name, maps)
+    try kept.map { try ProbabilityMap(map).write(to: $0) }
+    return labels.labelMap(ofProbabilities: map)
   }
 
   /// The names of the cases whose probabilities lie in all folders.
@@ -85,8 +118,8 @@ extension Pipeline {
 
   /// The properties of a case travel with its probabilities.
   private func copyProperties(of name: String, from folder: URL, to output: URL) throws {
-    let file = "\(name).pkl"
-    guard let data = try? Data(contentsOf: folder.appending(path: file)) else { return }
-    try writeAtomically(data, to: output.appending(path: file))
+    let file = folder.appending(path: "\(name).pkl")
+    guard FileManager.default.fileExists(atPath: file.path) else { return }
+    try copyAtomically(file, to: output.appending(path: file.lastPathComponent), as: "the case's properties")
   }
 }

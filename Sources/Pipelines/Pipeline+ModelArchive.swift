@@ -57,7 +57,9 @@ extension Pipeline {
 
   private func modelNames(_ request: ModelArchiveRequest, in folder: URL) throws -> [String] {
     func name(_ configuration: String) -> String {
-      "\(request.trainerName)__\(request.plans)__\(configuration)"
+      ModelReference(
+        trainer: request.trainerName, plans: request.plans, configuration: configuration
+      ).folderName
     }
     func isTrained(_ configuration: String) -> Bool {
       FileManager.default.fileExists(atPath: folder.appending(path: name(configuration)).path)

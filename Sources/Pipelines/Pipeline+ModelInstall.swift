@@ -2,6 +2,7 @@
 
 import Archives
 import Datasets
+import Evaluation
 package import Foundation
 import Planning
 import Reporting
@@ -129,14 +130,9 @@ extension Pipeline {
     for path in FileManager.default.subpaths(atPath: folder.path) ?? [] where path.hasSuffix(".pkl") {
       let file = folder.appending(path: path)
       _ = try PickleReader.read(
-        readRegularFile(file, as: "the pickle"), source: path, names: [Self.largestComponentFunction])
+        readRegularFile(file, as: "the pickle"), source: path, names: [PostprocessingStep.pickleName])
     }
   }
-
-  /// The only function whose name nnU-Net keeps in a pickle.
-  private static let largestComponentFunction = PickleName(
-    module: "nnunetv2.postprocessing.remove_connected_components",
-    name: "remove_all_but_largest_component_from_segmentation")
 
   /// Puts everything in place by renaming; what was moved goes back if one cannot be.
   private func move(_ contents: ModelArchiveContents, from staging: URL, to results: URL) throws {

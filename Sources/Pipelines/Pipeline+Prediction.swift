@@ -83,12 +83,17 @@ extension Pipeline {
   /// - Throws: a ``Diagnostic`` before the first case if model or input are not usable, after the last if a case failed.
   package func predict(_ input: PredictionInput, to output: URL, _ request: PredictionRequest) throws {
     let folder =
-      try request.modelFolder ?? modelFolder(dataset: request.dataset, named: request.modelFolderName)
+      switch request.model {
+      case .results(let dataset, let model): try modelFolder(dataset: dataset, named: model.folderName)
+      case .folder(let url): url
+      }
     let (plans, ownDescription) = try readModel(at: folder)
     let folds = try request.folds.map { try trainedFold($0, in: folder) }
-    let configuration = try plans.configuration(
-      named: request.modelFolder == nil
-        ? request.configuration : trainedConfiguration(folds[0], request.checkpoint, modelFolder: folder))
+    let name =
+      if case .results(_, let model) = request.model { model.configuration } else {
+        try trainedConfiguration(folds[0], request.checkpoint, modelFolder: folder)
+      }
+    let configuration = try plans.configuration(named: name)
     try requirePreviousStage(request, of: configuration)
     let description = try ownDescription.paintingRegions(in: request.regionOrder)
     let all = try input.cases(
@@ -109,8 +114,11 @@ extension Pipeline {
       pipeline: self)
     try description.json.write(to: output.appending(path: "dataset.json"))
     try JSON.object(plans.json).write(to: output.appending(path: "plans.json"))
-    try request.arguments(input: input, output: output).write(
-      to: output.appending(path: "predict_from_raw_data_args.json"))
+    let arguments = output.appending(path: "predict_from_raw_data_args.json")
+    // What is only continued keeps the arguments that it began with.
+    if !request.keepsExisting || !FileManager.default.fileExists(atPath: arguments.path) {
+      try request.arguments(input: input, output: output).write(to: arguments)
+    }
     let reading = CaseReading(
       preprocessor: try Preprocessor(plans: plans, configuration: configuration, labels: description.labels),
       channelCount: description.channelNames.count, previousStage: request.previousStage,
@@ -149,6 +157,8 @@ extension Pipeline {
     progress.update(completed: cases.count - open.count, detail: "")
     var next = read(0)
     var writing: (identifier: String, work: BackgroundWork<Void>)?
+    // Whatever ends this, nothing is written any more afterwards.
+    defer { _ = try? writing?.work.value() }
     func finishWriting() throws {
       guard let last = writing else { return }
       writing = nil

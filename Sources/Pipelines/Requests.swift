@@ -114,7 +114,9 @@ package struct TrainingRequest: Sendable, Equatable {
   }
 
   /// The folder of the model in the results: `TRAINER__PLANS__CONFIGURATION`.
-  package var modelFolderName: String { "\(trainer.name)__\(plans)__\(configuration)" }
+  package var modelFolderName: String {
+    ModelReference(trainer: trainer.name, plans: plans, configuration: configuration).folderName
+  }
 }
 
 /// Which of a run's checkpoints is meant.
@@ -155,13 +157,7 @@ package struct ValidationRequest: Sendable, Equatable {
 
 /// How to predict with a trained configuration.
 package struct PredictionRequest: Sendable {
-  /// Full name of the dataset that the model was trained on.
-  package var dataset: String
-  package var configuration: String
-  package var trainerName: String
-  package var plans: String
-  /// The model's folder, in place of the names above.
-  package var modelFolder: URL?
+  package var model: ModelLocation
   package var folds: [Fold]
   package var checkpoint: CheckpointName
   /// Step of the sliding window, as a fraction of the patch.
@@ -182,26 +178,22 @@ package struct PredictionRequest: Sendable {
   package var part: (index: Int, count: Int) = (0, 1)
 
   package init(
-    dataset: String, configuration: String, trainerName: String = "nnUNetTrainer",
-    plans: String = "nnUNetPlans",
-    folds: [Fold] = (0..<5).map(Fold.number), checkpoint: CheckpointName = .final
+    model: ModelLocation, folds: [Fold] = (0..<5).map(Fold.number), checkpoint: CheckpointName = .final
   ) {
-    self.dataset = dataset
-    self.configuration = configuration
-    self.trainerName = trainerName
-    self.plans = plans
+    self.model = model
     self.folds = folds
     self.checkpoint = checkpoint
   }
 
-  /// A request for the model in a folder, whatever that is called.
-  package init(modelFolder: URL, folds: [Fold], checkpoint: CheckpointName = .final) {
-    self.init(dataset: "", configuration: "", folds: folds, checkpoint: checkpoint)
-    self.modelFolder = modelFolder
+  /// A request for a model of the results folder.
+  package init(
+    dataset: String, configuration: String, trainerName: String = "nnUNetTrainer",
+    plans: String = "nnUNetPlans", folds: [Fold] = (0..<5).map(Fold.number),
+    checkpoint: CheckpointName = .final
+  ) {
+    let model = ModelReference(trainer: trainerName, plans: plans, configuration: configuration)
+    self.init(model: .results(dataset: dataset, model), folds: folds, checkpoint: checkpoint)
   }
-
-  /// The folder of the model in the results: `TRAINER__PLANS__CONFIGURATION`.
-  package var modelFolderName: String { "\(trainerName)__\(plans)__\(configuration)" }
 }
 
 /// What to score against what.

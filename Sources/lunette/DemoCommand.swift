@@ -1,6 +1,7 @@
 // demo: the whole job on a dataset that the program makes itself.
 
 import ArgumentParser
+import Datasets
 import Foundation
 import Pipelines
 import Reporting
@@ -22,9 +23,9 @@ struct DemoCommand: ParsableCommand {
   var seed: UInt64 = 0
 
   func run() throws {
-    let options = try FolderOptions.parse(["--root", output])
+    let folder = URL(filePath: output)
     Console.remark("no usable GPU; using the CPU")
-    let report = try options.pipeline().runDemo(in: URL(filePath: output), seed: seed)
+    let report = try Pipeline.onTerminal(DatasetRoots(root: folder)).runDemo(in: folder, seed: seed)
     Console.print(report.text)
   }
 }

@@ -46,9 +46,7 @@ struct ExportCheckpointCommand: ParsableCommand {
   var trainer: String?
 
   func run() throws {
-    let pipeline = Pipeline(
-      roots: DatasetRoots(), progress: TerminalProgress(), cancellation: Interrupt.install())
-    try pipeline.exportCheckpoints(
+    try Pipeline.onTerminal().exportCheckpoints(
       CheckpointExportRequest(
         source: URL(filePath: input), output: URL(filePath: output),
         folds: folds.map { try Fold(parsing: $0) },

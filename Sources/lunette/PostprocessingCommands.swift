@@ -12,35 +12,17 @@ struct DeterminePostprocessingCommand: ParsableCommand {
     commandName: "determine_postprocessing",
     abstract: "Find out whether keeping only the largest components raises the scores of predictions.")
 
-  @Option(name: .customShort("i"), help: ArgumentHelp("Folder of predictions.", valueName: "dir"))
-  var input: String
+  @OptionGroup var options: PredictionsOptions
 
   @Option(name: .dashed("ref"), help: ArgumentHelp("Folder of reference label maps.", valueName: "dir"))
   var references: String
-
-  @Option(
-    name: .dashed("plans_json"),
-    help: ArgumentHelp("Accepted; files are read by their format.", valueName: "file"))
-  var plans: String?
-
-  @Option(
-    name: .dashed("dataset_json"),
-    help: ArgumentHelp("dataset.json; the one beside the predictions if not given.", valueName: "file"))
-  var datasetJSON: String?
-
-  @Option(
-    name: .dashed("np"),
-    help: ArgumentHelp("Accepted; the threads of one process do the work.", valueName: "count"))
-  var processCount: Int?
 
   @Flag(name: .switched("remove_postprocessed"), help: "Do not keep the postprocessed label maps.")
   var removesFiles = false
 
   func run() throws {
-    Unsupported.remarkProcesses(processCount != nil, "-np")
-    let predictions = PredictionsFolder(
-      URL(filePath: input), datasetJSON: datasetJSON.map { URL(filePath: $0) })
-    let search = try FolderOptions.parse([]).pipeline().determinePostprocessing(
+    let predictions = options.folder()
+    let search = try Pipeline.onTerminal().determinePostprocessing(
       of: predictions, references: URL(filePath: references), keepsFiles: !removesFiles)
     let labels = try predictions.labels()
     for trial in search.trials { Console.print(trial.text(labels)) }
@@ -56,8 +38,7 @@ struct ApplyPostprocessingCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "apply_postprocessing", abstract: "Apply found postprocessing to a folder of predictions.")
 
-  @Option(name: .customShort("i"), help: ArgumentHelp("Folder of predictions.", valueName: "dir"))
-  var input: String
+  @OptionGroup var options: PredictionsOptions
 
   @Option(name: .customShort("o"), help: ArgumentHelp("Folder for the results.", valueName: "dir"))
   var output: String
@@ -67,29 +48,12 @@ struct ApplyPostprocessingCommand: ParsableCommand {
     help: ArgumentHelp("postprocessing.pkl, of either program, or postprocessing.json.", valueName: "file"))
   var steps: String
 
-  @Option(
-    name: .dashed("np"),
-    help: ArgumentHelp("Accepted; the threads of one process do the work.", valueName: "count"))
-  var processCount: Int?
-
-  @Option(
-    name: .dashed("plans_json"),
-    help: ArgumentHelp("Accepted; files are read by their format.", valueName: "file"))
-  var plans: String?
-
-  @Option(
-    name: .dashed("dataset_json"),
-    help: ArgumentHelp("dataset.json; the one beside the predictions if not given.", valueName: "file"))
-  var datasetJSON: String?
-
   func run() throws {
-    Unsupported.remarkProcesses(processCount != nil, "-np")
+    let predictions = options.folder()
     let steps = try PostprocessingStep.read(URL(filePath: steps))
     for step in steps { Console.print(step.text()) }
     if steps.isEmpty { Console.print("there is no step; the label maps are copied as they are") }
-    try FolderOptions.parse([]).pipeline().applyPostprocessing(
-      steps, to: PredictionsFolder(URL(filePath: input), datasetJSON: datasetJSON.map { URL(filePath: $0) }),
-      output: URL(filePath: output))
+    try Pipeline.onTerminal().applyPostprocessing(steps, to: predictions, output: URL(filePath: output))
   }
 }
 
@@ -135,7 +99,7 @@ struct EnsembleCommand: ParsableCommand {
       inputs: inputs.map { URL(filePath: $0) }, output: URL(filePath: output))
     request.weights = weights.isEmpty ? nil : weights
     request.savesProbabilities = savesProbabilities
-    let count = try FolderOptions.parse([]).pipeline().ensemble(request)
+    let count = try Pipeline.onTerminal().ensemble(request)
     Console.print("\(count) cases combined: \(request.output.path)")
   }
 }

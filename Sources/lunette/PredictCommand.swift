@@ -200,9 +200,8 @@ package struct PredictFromModelFolderCommand: ParsableCommand {
     let folds = try options.parsedFolds()
     try options.remark()
     let request = PredictionRequest(
-      modelFolder: URL(filePath: model), folds: folds,
+      model: .folder(URL(filePath: model)), folds: folds,
       checkpoint: try CheckpointName(parsing: options.checkpoint))
-    try options.run(
-      request, with: FolderOptions.parse([]).pipeline(showsProgress: !options.hidesProgress))
+    try options.run(request, with: .onTerminal(showsProgress: !options.hidesProgress))
   }
 }

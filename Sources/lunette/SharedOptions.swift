@@ -26,15 +26,49 @@ struct FolderOptions: ParsableArguments {
 
   /// The pipeline over these folders, reporting to the terminal and stopping at Ctrl-C.
   func pipeline(showsProgress: Bool = true) -> Pipeline {
+    .onTerminal(DatasetRoots(root: root.map { URL(filePath: $0) }), showsProgress: showsProgress)
+  }
+}
+
+extension Pipeline {
+  /// A pipeline that reports to the terminal and stops at Ctrl-C.
+  static func onTerminal(
+    _ roots: DatasetRoots = DatasetRoots(root: nil), showsProgress: Bool = true
+  ) -> Pipeline {
     var pipeline = Pipeline(
-      roots: DatasetRoots(root: root.map { URL(filePath: $0) }),
-      progress: TerminalProgress(showsBars: showsProgress),
-      cancellation: Interrupt.install())
+      roots: roots, progress: TerminalProgress(showsBars: showsProgress), cancellation: Interrupt.install())
     pipeline.trainerLoader = { reference in
       guard let file = reference.file else { return try TrainerDefinition.builtIn(reference) }
       return try LoadedTrainer(named: reference.name, from: file).definition()
     }
     return pipeline
+  }
+}
+
+/// Predictions that lie in a folder, and nnU-Net's options for reading them.
+struct PredictionsOptions: ParsableArguments {
+  @Option(name: .customShort("i"), help: ArgumentHelp("Folder of predictions.", valueName: "dir"))
+  var input: String
+
+  @Option(
+    name: .dashed("np"),
+    help: ArgumentHelp("Accepted; the threads of one process do the work.", valueName: "count"))
+  var processCount: Int?
+
+  @Option(
+    name: .dashed("plans_json"),
+    help: ArgumentHelp("Accepted; files are read by their format.", valueName: "file"))
+  var plans: String?
+
+  @Option(
+    name: .dashed("dataset_json"),
+    help: ArgumentHelp("dataset.json; the one beside the predictions if not given.", valueName: "file"))
+  var datasetJSON: String?
+
+  /// The folder; says what the process count means here.
+  func folder() -> PredictionsFolder {
+    Unsupported.remarkProcesses(processCount != nil, "-np")
+    return PredictionsFolder(URL(filePath: input), datasetJSON: datasetJSON.map { URL(filePath: $0) })
   }
 }
 

@@ -101,7 +101,7 @@ import Training
     }
     #expect(error?.expected?.contains("-prev_stage_predictions") == true)
     var first = request
-    first.configuration = "3d_lowres"
+    first.model = .results(dataset: phantomDatasetName, ModelReference(configuration: "3d_lowres"))
     let firstOutput = small.root.appending(path: "first")
     try small.pipeline.predict(folder: input, to: firstOutput, first)
     request.previousStage = firstOutput

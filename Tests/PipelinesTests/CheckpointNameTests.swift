@@ -28,7 +28,9 @@ import Testing
     let training = TrainingRequest(dataset: "Dataset004_Hippocampus", configuration: "2d", fold: .all)
     #expect(training.modelFolderName == "nnUNetTrainer__nnUNetPlans__2d")
     let prediction = PredictionRequest(dataset: "Dataset004_Hippocampus", configuration: "2d")
-    #expect(prediction.modelFolderName == training.modelFolderName)
+    #expect(
+      prediction.model == .results(dataset: "Dataset004_Hippocampus", ModelReference(configuration: "2d")))
+    #expect(ModelReference(configuration: "2d").folderName == training.modelFolderName)
     #expect(prediction.folds == [.number(0), .number(1), .number(2), .number(3), .number(4)])
   }
 }

@@ -34,7 +34,7 @@ struct GoldenModelTests {
     let configuration = parts.joined(separator: "_")
     let model = Goldens.path(
       "golden/models/results/\(dataset)/nnUNetTrainer_1epoch__nnUNetPlans_tiny__\(configuration)")
-    var request = PredictionRequest(modelFolder: model, folds: folds)
+    var request = PredictionRequest(model: .folder(model), folds: folds)
     request.usesMirroring = usesMirroring
     request.savesProbabilities = true
     if configuration == "3d_cascade_fullres" {
