@@ -50,8 +50,12 @@ function lunette.train(arguments) end
 function lunette.model(folder) end
 
 ---Combines several models by their probabilities.
----@param arguments { models: (lunette.model)[], weights?: (number)[], combine?: function }
+---@param arguments { models: (lunette.model)[], weights?: (number)[], combine?: function, region_order?: (integer)[] }
 function lunette.ensemble(arguments) end
+
+---Ranks trained models and pairs of them on their held-out cases, and finds the best one's postprocessing.
+---@param arguments { dataset: lunette.dataset|integer|string, configurations?: (string)[], trainers?: (string)[], plans?: (string)[], folds?: (any)[], ensembles?: boolean, keep?: boolean, select?: function, accept_postprocessing?: function }
+function lunette.find_best_configuration(arguments) end
 
 ---Reads an image or label map.
 ---@param path string an image file of one channel: NIfTI, NRRD, PNG, ...
@@ -487,7 +491,7 @@ function run:model() end
 local model = {}
 
 ---Predicts one case, or every case of a folder.
----@param arguments { input: string, output?: string, probabilities?: boolean, folds?: (any)[], checkpoint?: "final"|"best"|"latest", precision?: "fp32"|"bf16", mirror?: boolean, step?: number }
+---@param arguments { input: string|(string)[], output?: string, folds?: (any)[], checkpoint?: "final"|"best"|"latest", precision?: "fp32"|"bf16", mirror?: boolean, step?: number, probabilities?: boolean, region_order?: (integer)[], previous_stage?: string, keep?: boolean }
 function model:predict(arguments) end
 
 ---The predicted labels of one case.
@@ -511,8 +515,25 @@ function prediction:show(path) end
 local ensemble = {}
 
 ---Predicts one case, or every case of a folder, with all models.
----@param arguments { input: string, output?: string, folds?: (any)[], checkpoint?: "final"|"best"|"latest", precision?: "fp32"|"bf16", mirror?: boolean, step?: number }
+---@param arguments { input: string|(string)[], output?: string, folds?: (any)[], checkpoint?: "final"|"best"|"latest", precision?: "fp32"|"bf16", mirror?: boolean, step?: number, probabilities?: boolean, region_order?: (integer)[] }
 function ensemble:predict(arguments) end
+
+---Models and ensembles with their scores, the best of them and its postprocessing.
+---@class lunette.selection
+---@field best string the name of the best model or ensemble
+---@field dice number its mean foreground Dice
+---@field dice_postprocessed number the same after the accepted postprocessing
+---@field candidates (any)[] all that competed: name, dice, configurations, folder, evaluation
+---@field steps (any)[] the postprocessing steps that were tried: step, labels, before, after, accepted
+---@field postprocessing_file string the accepted steps, for apply_postprocessing
+---@field instructions string the commands that predict with the best
+local selection = {}
+
+---What was tried, what it scored and why the best won, as text.
+function selection:report() end
+
+---The models of the best, ready to predict; several for an ensemble.
+function selection:models() end
 
 ---An image or label map with its place in the world; axes are z, y, x.
 ---@class lunette.volume

@@ -1,13 +1,11 @@
 // `lunette.ensemble`: several models whose probabilities are averaged.
 
-import Archives
 import Datasets
 import Foundation
 import LuaHost
+import Pipelines
 import Reporting
 import Tensors
-import VolumeFormats
-import Volumes
 
 /// Several models as one, in scripts.
 final class EnsembleObject: ScriptObject {
@@ -15,11 +13,13 @@ final class EnsembleObject: ScriptObject {
   private let weights: [Double]
   /// The function that replaces the average, if one was given.
   private let combine: LuaValue
+  private let regionOrder: [Int]?
 
-  init(_ models: [ModelObject], weights: [Double], combine: LuaValue) {
+  init(_ models: [ModelObject], weights: [Double], combine: LuaValue, regionOrder: [Int]? = nil) {
     self.models = models
     self.weights = weights
     self.combine = combine
+    self.regionOrder = regionOrder
   }
 
   var luaAnchors: [LuaValue] { models.map { .object($0) } + (combine.isNil ? [] : [combine]) }
@@ -35,56 +35,37 @@ final class EnsembleObject: ScriptObject {
       .method(
         FunctionSchema(
           "ensemble:predict", "Predicts one case, or every case of a folder, with all models.",
-          parameters: [
-            .required(
-              "input", .path, "an image CASE_0000.ending, whose other channels lie beside it, or a folder"),
-            ParameterSchema("output", .path, "a folder to write to; needed for a folder of images"),
-          ] + ModelObject.predictionParameters, positional: 0,
-          returns: "a prediction; for a folder, a list of them",
+          parameters: ModelObject.inputParameters + ModelObject.predictionParameters, positional: 0,
+          returns: "a prediction; a list of them for a folder or a list",
           example: "local p = lunette.ensemble{ model_a, model_b }:predict{ input=\"case_0000.nii.gz\" }")
       ) { (it: EnsembleObject, arguments) in
-        let ending = it.models[0].description.fileEnding
-        return try PredictionJob(fileEnding: ending, arguments).run { input, output in
-          try it.predict(from: input, to: output, ending: ending, arguments)
+        try PredictionJob(it.models[0], arguments).run { input, output in
+          try it.predict(input, to: output, arguments)
         }
       }
     ])
 
-  private func predict(from input: URL, to output: URL, ending: String, _ arguments: Arguments) throws {
+  private func predict(_ input: PredictionInput, to output: URL, _ arguments: Arguments) throws {
     let scratch = try ScratchFolder()
     let folders = models.indices.map { scratch.url.appending(path: "\($0)") }
     for (model, folder) in zip(models, folders) {
-      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-      try model.predict(from: input, to: folder, probabilities: true, arguments)
+      try model.predict(input, to: folder, savesProbabilities: true, arguments)
     }
-    let labels = models[0].description.labels
-    for testCase in try findCases(in: input, fileEnding: ending) {
-      try arguments.state.cancellation.check()
-      let maps = try folders.map { folder -> NDArray<Float> in
-        guard let map = try readNPZ(folder.appending(path: testCase.identifier + ".npz"))["probabilities"]
-        else {
-          throw Diagnostic("a model kept no probabilities", at: testCase.identifier)
-        }
-        return map.floats()
-      }
-      let combined = try combined(maps, case: testCase.identifier, in: arguments.state)
-      let template = try readLabels(folders[0].appending(path: testCase.identifier + ending))
-      try writeLabels(
-        Volume(voxels: labels.decide(combined), geometry: template.geometry),
-        to: output.appending(path: testCase.identifier + ending), maximumLabel: labels.allLabels.max() ?? 0)
+    var request = EnsembleRequest(inputs: folders, output: output)
+    // Equal weights are nnU-Net's plain mean to the last bit.
+    request.weights = Set(weights).count == 1 ? nil : weights
+    request.savesProbabilities = try arguments.boolean("probabilities")
+    request.regionOrder = try arguments.regionOrder() ?? regionOrder
+    if let function = combine.function {
+      request.combine = { try self.combined($1, case: $0, by: function, in: arguments.state) }
     }
+    try ScriptRegistry.pipeline(of: arguments.state).ensemble(request)
   }
 
-  /// The weighted mean of the maps, or what the given function makes of them.
+  /// What the given function makes of a case's maps.
   private func combined(
-    _ maps: [NDArray<Float>], case identifier: String, in state: LuaState
+    _ maps: [NDArray<Float>], case identifier: String, by function: LuaFunction, in state: LuaState
   ) throws -> NDArray<Float> {
-    for map in maps where map.shape != maps[0].shape {
-      throw Diagnostic(
-        "the models' probabilities do not fit each other", at: identifier, expected: "\(maps[0].shape)",
-        found: "\(map.shape)", remedy: "combine models of the same labels")
-    }
-    guard let function = combine.function else { return average(maps) }
     let fallback = LuaNativeFunction("default of combine") { [self] _ in
       [.object(TensorObject(average(maps)))]
     }
@@ -105,36 +86,12 @@ final class EnsembleObject: ScriptObject {
 
   private func average(_ maps: [NDArray<Float>]) -> NDArray<Float> {
     let total = weights.reduce(0, +)
-    let factors = weights.map { Float($0 / total) }
-    var sum = maps[0].elements.map { $0 * factors[0] }
-    for (map, factor) in zip(maps, factors).dropFirst() {
+    var sum = [Float](repeating: 0, count: maps[0].count)
+    for (map, weight) in zip(maps, weights) {
+      let factor = Float(weight / total)
       for index in sum.indices { sum[index] += map.elements[index] * factor }
     }
     return NDArray(shape: maps[0].shape, elements: sum)
-  }
-}
-
-extension LabelScheme {
-  /// The label map of probabilities `[K, Z, Y, X]`: the largest class, or the regions above one half in their order.
-  fileprivate func decide(_ map: NDArray<Float>) -> NDArray<Int16> {
-    let count = map.shape.dropFirst().reduce(1, *)
-    var result = [Int16](repeating: 0, count: count)
-    if let order = regionsClassOrder, hasRegions {
-      for (channel, label) in order.enumerated() {
-        for voxel in 0..<count where map.elements[channel * count + voxel] > 0.5 {
-          result[voxel] = Int16(label)
-        }
-      }
-    } else {
-      var best = Array(map.elements.prefix(count))
-      for (channel, label) in allLabels.enumerated().dropFirst() {
-        for voxel in 0..<count where map.elements[channel * count + voxel] > best[voxel] {
-          best[voxel] = map.elements[channel * count + voxel]
-          result[voxel] = Int16(label)
-        }
-      }
-    }
-    return NDArray(shape: Array(map.shape.dropFirst()), elements: result)
   }
 }
 
@@ -148,6 +105,9 @@ extension Binding {
         ParameterSchema(
           "combine", .override("(ctx, default)"),
           "gives one tensor of probabilities from ctx.probabilities; nil keeps the weighted mean"),
+        ParameterSchema(
+          "region_order", .list(.integer),
+          "the label painted for each region, later ones over earlier ones; the models' own by default"),
       ], positional: 0, items: "models", returns: "an ensemble",
       example: "local duo = lunette.ensemble{ model_a, model_b, weights={1, 1} }")
   ) { arguments in
@@ -163,6 +123,10 @@ extension Binding {
     else {
       throw Diagnostic("an ensemble has one weight from 0 per model", found: "\(weights.count) weights")
     }
-    return [.object(EnsembleObject(models, weights: weights, combine: arguments["combine"]))]
+    return [
+      try .object(
+        EnsembleObject(
+          models, weights: weights, combine: arguments["combine"], regionOrder: arguments.regionOrder()))
+    ]
   }
 }

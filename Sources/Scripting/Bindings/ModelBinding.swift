@@ -1,49 +1,28 @@
-// `lunette.model`: a trained model's folder, and the predictions made with it.
+// `lunette.model`: a trained model's folder, and what it predicts.
 
-import Archives
 import Datasets
-import Figures
 import Foundation
 import LuaHost
 import Pipelines
 import Planning
 import Reporting
 import Tensors
-import VolumeFormats
-import Volumes
-
-/// A folder that goes with the object that holds it.
-final class ScratchFolder {
-  let url: URL
-
-  init() throws {
-    url = FileManager.default.temporaryDirectory.appending(path: "lunette-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(at: url) }
-}
 
 /// A trained model in scripts: a folder TRAINER__PLANS__CONFIGURATION with its folds.
 final class ModelObject: ScriptObject {
   let folder: URL
   let plans: Plans
   let description: DatasetDescription
-  private let parts: [String]
+  private let name: ModelReference
 
   init(folder: URL) throws {
     self.folder = folder.standardizedFileURL
-    parts = folder.lastPathComponent.components(separatedBy: "__")
-    guard parts.count == 3 else {
-      throw Diagnostic(
-        "this is no model's folder", at: folder.path, expected: "a folder named TRAINER__PLANS__CONFIGURATION"
-      )
-    }
+    name = try ModelReference(folderName: self.folder.lastPathComponent)
     plans = try Plans(contentsOf: folder.appending(path: "plans.json"))
     description = try DatasetDescription(contentsOf: folder.appending(path: "dataset.json"))
   }
 
-  var configuration: String { parts[2] }
+  var configuration: String { name.configuration }
   var luaDescription: String { "model \(folder.lastPathComponent), folds \(folds.joined(separator: ", "))" }
 
   /// The folds that lie in the folder.
@@ -61,25 +40,38 @@ final class ModelObject: ScriptObject {
     ParameterSchema("precision", .choice(["fp32", "bf16"]), default: "fp32", "how activations are stored"),
     ParameterSchema("mirror", .boolean, default: true, "averages over mirrored images too"),
     ParameterSchema("step", .number, default: 0.5, in: 0.01...1, "the window's step as a share of the patch"),
+    ParameterSchema("probabilities", .boolean, default: false, "keeps the probabilities too"),
+    ParameterSchema(
+      "region_order", .list(.integer),
+      "the label painted for each region, later ones over earlier ones; the model's own by default"),
   ]
 
-  /// Predicts a folder of images into another.
-  func predict(from input: URL, to output: URL, probabilities: Bool, _ arguments: Arguments) throws {
-    var pipeline = ScriptRegistry.pipeline(of: arguments.state)
-    let dataset = folder.deletingLastPathComponent()
-    pipeline.roots = DatasetRoots(
-      raw: pipeline.roots[.raw], preprocessed: pipeline.roots[.preprocessed],
-      results: dataset.deletingLastPathComponent())
+  /// What is predicted and where it goes.
+  static let inputParameters: [ParameterSchema] = [
+    .required(
+      "input", .either([.path, .list(.path)]),
+      "an image CASE_0000.ending, whose other channels lie beside it; or a folder, a .json list of cases or a list "
+        + "of images"),
+    ParameterSchema("output", .path, "a folder to write to; needed for more than one image"),
+  ]
+
+  /// Predicts into a folder.
+  func predict(
+    _ input: PredictionInput, to output: URL, savesProbabilities: Bool, _ arguments: Arguments
+  ) throws {
     let given = arguments["folds"].table?.array.map { $0.string ?? $0.integer.map(String.init) ?? "" }
     var request = PredictionRequest(
-      dataset: dataset.lastPathComponent, configuration: parts[2], trainerName: parts[0], plans: parts[1],
+      model: .folder(folder),
       folds: try (given ?? folds.filter { folds.count == 1 || $0 != "all" }).map { try Fold(parsing: $0) },
       checkpoint: try CheckpointName(parsing: arguments.string("checkpoint")))
     request.stepFraction = try arguments.number("step")
     request.usesMirroring = try arguments.boolean("mirror")
-    request.savesProbabilities = probabilities
+    request.savesProbabilities = savesProbabilities
     request.precision = Precision(name: try arguments.string("precision")) ?? .float32
-    try pipeline.predict(folder: input, to: output, request)
+    request.regionOrder = try arguments.regionOrder()
+    request.keepsExisting = arguments["keep"].boolean ?? false
+    request.previousStage = arguments["previous_stage"].string.map { fileURL($0) }
+    try ScriptRegistry.pipeline(of: arguments.state).predict(input, to: output, request)
   }
 
   static let schema = ObjectSchema(
@@ -104,136 +96,23 @@ final class ModelObject: ScriptObject {
       .method(
         FunctionSchema(
           "model:predict", "Predicts one case, or every case of a folder.",
-          parameters: [
-            .required(
-              "input", .path, "an image CASE_0000.ending, whose other channels lie beside it, or a folder"),
-            ParameterSchema("output", .path, "a folder to write to; needed for a folder of images"),
-            ParameterSchema("probabilities", .boolean, default: false, "keeps the probabilities too"),
-          ] + predictionParameters, positional: 0,
-          returns: "a prediction; for a folder, a list of them",
+          parameters: inputParameters + predictionParameters + [
+            ParameterSchema(
+              "previous_stage", .path,
+              "what a cascade's first stage predicted of the same images; needed for its second stage"),
+            ParameterSchema(
+              "keep", .boolean, default: false, "leaves predictions alone that are in the output folder"),
+          ], positional: 0,
+          returns: "a prediction; a list of them for a folder or a list",
           example:
             "local p = model:predict{ input=\"case_0000.nii.gz\", folds={0}, mirror=true, step=0.5 }\np:save(\"out.nii.gz\")"
         )
       ) { (it: ModelObject, arguments) in
-        try PredictionJob(fileEnding: it.description.fileEnding, arguments).run { input, output in
+        try PredictionJob(it, arguments).run { input, output in
           try it.predict(
-            from: input, to: output, probabilities: arguments.boolean("probabilities"), arguments)
+            input, to: output, savesProbabilities: arguments.boolean("probabilities"), arguments)
         }
       }
-    ])
-}
-
-/// The files around a prediction: one case or a folder in, label maps out.
-struct PredictionJob {
-  let fileEnding: String
-  private let input: URL
-  private let output: URL?
-
-  init(fileEnding: String, _ arguments: Arguments) throws {
-    self.fileEnding = fileEnding
-    input = fileURL(try arguments.string("input"))
-    output = arguments["output"].string.map { fileURL($0) }
-    guard fileExists(input) else { throw Diagnostic("there is nothing to predict", at: input.path) }
-  }
-
-  /// Runs `predict` on a folder of images and gives the predictions as objects.
-  func run(_ predict: (URL, URL) throws -> Void) throws -> LuaValue {
-    var isFolder: ObjCBool = false
-    _ = FileManager.default.fileExists(atPath: input.path, isDirectory: &isFolder)
-    if isFolder.boolValue {
-      guard let output else {
-        throw Diagnostic("a folder of images needs an output folder", remedy: "output=\"DIR\"")
-      }
-      try FileManager.default.createDirectory(at: output, withIntermediateDirectories: true)
-      try predict(input, output)
-      let cases = try findCases(in: input, fileEnding: fileEnding)
-      return .array(cases.map { .object(PredictionObject($0, in: output, ending: fileEnding, scratch: nil)) })
-    }
-    let scratch = try ScratchFolder()
-    let testCase = try singleCase(linkedInto: scratch.url.appending(path: "in"))
-    let folder = output ?? scratch.url.appending(path: "out")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    try predict(scratch.url.appending(path: "in"), folder)
-    return .object(PredictionObject(testCase, in: folder, ending: fileEnding, scratch: scratch))
-  }
-
-  /// The case of the one image that was given, its channels linked into a folder of their own.
-  private func singleCase(linkedInto folder: URL) throws -> TestCase {
-    let cases = try findCases(in: input.deletingLastPathComponent(), fileEnding: fileEnding)
-    let name = input.lastPathComponent
-    guard let found = cases.first(where: { $0.images.contains { $0.lastPathComponent == name } }) else {
-      throw Diagnostic(
-        "the image's name does not say case and channel", at: input.path, expected: "CASE_0000\(fileEnding)",
-        found: name)
-    }
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    for image in found.images {
-      try FileManager.default.createSymbolicLink(
-        at: folder.appending(path: image.lastPathComponent), withDestinationURL: image.absoluteURL)
-    }
-    return found
-  }
-}
-
-/// A predicted case in scripts.
-final class PredictionObject: ScriptObject {
-  private let identifier: String
-  private let image: URL?
-  let file: URL
-  private let probabilityFile: URL
-  /// Holds the folder of a prediction that was not asked to be kept.
-  private let scratch: ScratchFolder?
-
-  init(_ testCase: TestCase, in folder: URL, ending: String, scratch: ScratchFolder?) {
-    identifier = testCase.identifier
-    image = testCase.images.first
-    file = folder.appending(path: testCase.identifier + ending)
-    probabilityFile = folder.appending(path: testCase.identifier + ".npz")
-    self.scratch = scratch
-  }
-
-  var luaDescription: String { "prediction of \(identifier)" }
-
-  static let schema = ObjectSchema(
-    "prediction", "The predicted labels of one case.",
-    example: "local p = model:predict{ input=\"case_0000.nii.gz\" }\nprint(p.labels:stats().labels)",
-    properties: [
-      .field("case", .string, "the case's identifier") { (it: PredictionObject) in .string(it.identifier) },
-      .field("path", .path, "the label map's file") { (it: PredictionObject) in .string(it.file.path) },
-      .field("labels", .object("volume"), "the label map") { (it: PredictionObject) in
-        .object(VolumeObject(try readImage(it.file), path: it.file.path))
-      },
-      .field("probabilities", .object("tensor"), "probabilities per class, when they were kept, else nil") {
-        (it: PredictionObject) in
-        guard fileExists(it.probabilityFile) else { return .nil }
-        return try readNPZ(it.probabilityFile)["probabilities"].map { .object(TensorObject($0.floats())) }
-          ?? .nil
-      },
-    ],
-    methods: [
-      .method(
-        FunctionSchema(
-          "prediction:save", "Copies the label map to a file.",
-          parameters: [.required("path", .path, "the file")], returns: "the path",
-          example: "model:predict{ input=\"case_0000.nii.gz\" }:save(\"out.nii.gz\")")
-      ) { (it: PredictionObject, arguments) in
-        let data = try Data(contentsOf: it.file)
-        try writeAtomically(data, to: fileURL(arguments.string("path")))
-        return arguments["path"]
-      },
-      .method(
-        FunctionSchema(
-          "prediction:show", "Draws the labels over the image.",
-          parameters: [.required("path", .path, "the picture: .png or .svg")], returns: "the picture's path",
-          example: "model:predict{ input=\"case_0000.nii.gz\" }:show(\"overlay.png\")")
-      ) { (it: PredictionObject, arguments) in
-        guard let image = it.image else { throw Diagnostic("the prediction has no image to draw on") }
-        let labels = try readLabels(it.file).voxels
-        let url = fileURL(try arguments.string("path"))
-        try drawOverlay(
-          readImage(image), labels: OverlayLabels(prediction: labels), title: it.identifier, to: url)
-        return .string(url.path)
-      },
     ])
 }
 
@@ -250,5 +129,13 @@ extension Binding {
     let url = fileURL(try arguments.string("folder"))
     guard fileExists(url) else { return absence("there is no folder \(url.path)") }
     return [.object(try ModelObject(folder: url))]
+  }
+}
+
+extension Arguments {
+  /// The labels of the argument `region_order`, if it was given.
+  func regionOrder() throws -> [Int]? {
+    guard let table = self["region_order"].table else { return nil }
+    return table.array.compactMap(\.integer)
   }
 }

@@ -5,7 +5,7 @@ extension Catalog {
   package static let standard: Catalog = Catalog(
     functions: [
       .roots, .dataset, .phantom, .fingerprint, .plan, .augmentation, .trainer, .train, .model, .ensemble,
-      .volume, .evaluate, .evaluation, .tensor,
+      .findBestConfiguration, .volume, .evaluate, .evaluation, .tensor,
       .loadTensor, .filledTensor, .normalTensor, .joinedTensors, .stackedTensors, .network, .dice, .tversky,
       .crossEntropy, .topK, .focal, .customLoss, .deepSupervision, .sgd, .adam,
       .adamw, .adan, .reference,
@@ -15,7 +15,8 @@ extension Catalog {
       ConfigurationObject.schema, AugmentationObject.schema, AugmentationDrawObject.schema,
       TransformObject.schema,
       TrainerObject.schema, RunObject.schema,
-      ModelObject.schema, PredictionObject.schema, EnsembleObject.schema, VolumeObject.schema,
+      ModelObject.schema, PredictionObject.schema, EnsembleObject.schema,
+      SelectionObject.schema, VolumeObject.schema,
       EvaluationObject.schema, ComparisonObject.schema, TensorObject.schema, NetworkObject.schema,
       LayerObject.schema,
       ParametersObject.schema,
