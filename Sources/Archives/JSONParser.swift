@@ -13,6 +13,19 @@ extension JSON {
     var parser = JSONParser(bytes: bytes, source: source)
     self = try parser.parseDocument()
   }
+
+  /// Parses a text that somebody wrote by hand: comments (`#` or `//` to the end of the line) and commas before a closing
+  /// bracket are passed over.
+  ///
+  /// - Returns: the value, and for each thing passed over its line and what it is.
+  package static func parsingLeniently(
+    _ bytes: [UInt8], source: String
+  ) throws(Diagnostic) -> (JSON, [(line: Int, what: String)]) {
+    var parser = JSONParser(bytes: bytes, source: source)
+    parser.isLenient = true
+    let value = try parser.parseDocument()
+    return (value, parser.passedOver)
+  }
 }
 
 private struct JSONParser {
@@ -20,6 +33,9 @@ private struct JSONParser {
   let source: String
   var position = 0
   var depth = 0
+  var isLenient = false
+  /// What a lenient parser has passed over.
+  var passedOver: [(line: Int, what: String)] = []
 
   init(bytes: [UInt8], source: String) {
     self.bytes = bytes
@@ -36,7 +52,6 @@ private struct JSONParser {
 
   func error(_ expected: String) -> Diagnostic {
     let end = min(position, bytes.count)
-    let line = bytes[..<end].count { $0 == 0x0A } + 1
     let column = end - (bytes[..<end].lastIndex(of: 0x0A).map { $0 + 1 } ?? 0) + 1
     let found =
       position < bytes.count
@@ -47,8 +62,31 @@ private struct JSONParser {
       remedy: "correct the file at that place (a missing comma or quote is the usual cause)")
   }
 
+  /// The line of the present position, from 1.
+  var line: Int { bytes[..<min(position, bytes.count)].count { $0 == 0x0A } + 1 }
+
   mutating func skipSpace() {
-    while position < bytes.count, [0x20, 0x0A, 0x0D, 0x09].contains(bytes[position]) { position += 1 }
+    while position < bytes.count {
+      if [0x20, 0x0A, 0x0D, 0x09].contains(bytes[position]) {
+        position += 1
+      } else if isLenient,
+        bytes[position...].starts(with: [0x23]) || bytes[position...].starts(with: [0x2F, 0x2F])
+      {
+        passedOver.append((line, "a comment"))
+        position = bytes[position...].firstIndex(of: 0x0A) ?? bytes.count
+      } else {
+        return
+      }
+    }
+  }
+
+  /// Whether a list ends here although a comma came before.
+  mutating func endsAfterComma(_ bracket: String) -> Bool {
+    guard isLenient else { return false }
+    skipSpace()
+    guard take(bracket) else { return false }
+    passedOver.append((line, "a comma before '\(bracket)'"))
+    return true
   }
 
   mutating func take(_ literal: String) -> Bool {
@@ -91,6 +129,7 @@ private struct JSONParser {
       skipSpace()
       if take("]") { return .array(values) }
       if !take(",") { throw error("',' or ']'") }
+      if endsAfterComma("]") { return .array(values) }
     }
   }
 
@@ -111,6 +150,7 @@ private struct JSONParser {
       skipSpace()
       if take("}") { return .object(object) }
       if !take(",") { throw error("',' or '}'") }
+      if endsAfterComma("}") { return .object(object) }
     }
   }
 

@@ -51,10 +51,12 @@ package struct DatasetDescription: Sendable, Equatable {
         "set \"numTraining\" to the number of cases in imagesTr")
     }
     trainingCaseCount = count
-    guard let ending = json["file_ending"]?.string, ending.hasPrefix(".") else {
+    guard let ending = json["file_ending"]?.string, ending.hasPrefix("."),
+      !ending.contains(where: \.isWhitespace)
+    else {
       throw Self.malformed(
-        source, "\"file_ending\" with its leading dot, such as \".nii.gz\"",
-        json["file_ending"]?.kind ?? "no such key", "add \"file_ending\": \".nii.gz\"")
+        source, "\"file_ending\" with its leading dot and no spaces, such as \".nii.gz\"",
+        json["file_ending"]?.text(indent: nil) ?? "no such key", "set \"file_ending\": \".nii.gz\"")
     }
     fileEnding = ending
     let reader = json["overwrite_image_reader_writer"]?.string

@@ -65,10 +65,15 @@ package struct DatasetFindings: Sendable, Equatable {
   package func throwIfUnusable() throws(Diagnostic) {
     let errors = errors
     guard let first = errors.first else { return }
-    if errors.count == 1 { throw first }
+    let repairable = findings.count { $0.severity == .error && $0.repair != nil }
+    if errors.count == 1 {
+      guard repairable == 1 else { throw first }
+      var diagnostic = first
+      diagnostic.remedy = (first.remedy.map { "\($0); " } ?? "") + "verify_dataset --fix does it in a copy"
+      throw diagnostic
+    }
     var lines = errors.prefix(Self.shownCount).map { "- \($0)".replacing("\n", with: "\n  ") }
     if errors.count > Self.shownCount { lines.append("- and \(errors.count - Self.shownCount) more") }
-    let repairable = findings.count { $0.severity == .error && $0.repair != nil }
     throw Diagnostic(
       "\(datasetName) has \(errors.count) problems:\n" + lines.joined(separator: "\n"),
       remedy: "mend them and verify again; nothing was written"

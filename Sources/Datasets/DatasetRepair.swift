@@ -9,6 +9,7 @@ import Volumes
 
 /// Writes a copy of a dataset in which the findings that can be repaired are.
 package struct DatasetRepair: Sendable {
+  /// The dataset, opened with corrections.
   package let dataset: RawDataset
   package let findings: DatasetFindings
 
@@ -127,7 +128,7 @@ package struct DatasetRepair: Sendable {
       try FileManager.default.copyItem(at: dataset.folder.appending(path: "dataset.json"), to: url)
       return []
     }
-    var done: [String] = []
+    var done = dataset.corrections
     if object["channel_names"] == nil, let names = object["modality"] {
       object["channel_names"] = names
       done.append("dataset.json: \"channel_names\" added from \"modality\"")

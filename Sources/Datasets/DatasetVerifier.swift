@@ -17,10 +17,10 @@ package struct DatasetVerifier: Sendable {
     progress: any ProgressSink = SilentProgress(), cancellation: CancellationFlag = CancellationFlag()
   ) throws -> DatasetFindings {
     let dataset: RawDataset
-    do { dataset = try RawDataset(folder: folder) } catch {
+    do { dataset = try RawDataset(folder: folder, correcting: true) } catch {
       return report(nil, 0, [DatasetFinding(.error, error)])
     }
-    var findings = descriptionFindings(dataset)
+    var findings = dataset.correctionFindings + descriptionFindings(dataset)
     let cases: [RawCase]
     do { cases = try dataset.cases() } catch {
       return report(dataset, 0, findings + [DatasetFinding(.error, error)])

@@ -40,11 +40,19 @@ package struct TestCase: Sendable, Equatable {
 package struct RawDataset: Sendable {
   package let folder: URL
   package let description: DatasetDescription
+  /// What was corrected in `dataset.json` on opening it, one sentence each.
+  package let corrections: [String]
+  /// What these corrections are about.
+  let correctionFindings: [DatasetFinding]
   private let environment: [String: String]
 
   /// Opens the folder and reads its `dataset.json`.
+  ///
+  /// - Parameter isCorrected: whether to open a dataset whose `dataset.json` has faults that can be corrected, as if they
+  ///   were; otherwise all of them are one error.
   package init(
-    folder: URL, environment: [String: String] = ProcessInfo.processInfo.environment
+    folder: URL, correcting isCorrected: Bool = false,
+    environment: [String: String] = ProcessInfo.processInfo.environment
   ) throws(Diagnostic) {
     guard FileManager.default.fileExists(atPath: folder.path) else {
       let parent = folder.deletingLastPathComponent()
@@ -58,7 +66,25 @@ package struct RawDataset: Sendable {
     }
     self.folder = folder
     self.environment = environment
-    description = try DatasetDescription(contentsOf: folder.appending(path: "dataset.json"))
+    let file = folder.appending(path: "dataset.json")
+    let strict = Result { () throws(Diagnostic) in try DatasetDescription(contentsOf: file) }
+    if !isCorrected, case .success(let description) = strict {
+      self.description = description
+      (corrections, correctionFindings) = ([], [])
+      return
+    }
+    guard let correction = try? DescriptionCorrection(of: folder), !correction.findings.isEmpty else {
+      description = try strict.get()
+      (corrections, correctionFindings) = ([], [])
+      return
+    }
+    if !isCorrected {
+      try DatasetFindings(
+        datasetName: folder.lastPathComponent, caseCount: 0, findings: correction.findings
+      ).throwIfUnusable()
+    }
+    description = try DatasetDescription(json: correction.json, source: file.path)
+    (corrections, correctionFindings) = (correction.done, correction.findings)
   }
 
   /// The folder's name, such as `Dataset004_Hippocampus`.

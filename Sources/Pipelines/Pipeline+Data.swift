@@ -9,22 +9,35 @@ import Reporting
 extension Pipeline {
   /// The raw dataset that a number or name means.
   package func openDataset(_ idOrName: String) throws -> RawDataset {
-    try RawDataset(folder: roots.rawFolder(of: roots.resolveName(idOrName)))
+    try RawDataset(folder: datasetFolder(idOrName))
+  }
+
+  /// The folder of a raw dataset, which may not be usable yet.
+  private func datasetFolder(_ idOrName: String) throws -> URL {
+    try roots.rawFolder(of: roots.resolveName(idOrName))
   }
 
   /// Checks every file of a dataset; prints what is suspicious and throws what is wrong.
-  package func verify(_ dataset: RawDataset) throws {
-    let findings = try verification(of: dataset)
+  package func verify(_ idOrName: String) throws { try verify(folder: datasetFolder(idOrName)) }
+
+  /// Checks every file of an open dataset.
+  package func verify(_ dataset: RawDataset) throws { try verify(folder: dataset.folder) }
+
+  private func verify(folder: URL) throws {
+    let findings = try verification(of: folder)
     for warning in findings.warnings { progress.note("warning: \(warning)") }
     try findings.throwIfUnusable()
     progress.note(findings.summary)
   }
 
   /// Checks every file of a dataset, prints all that is found, and writes a copy in which it is mended as far as that
-  /// takes no judgement.
-  package func repair(_ dataset: RawDataset, to folder: URL) throws {
-    let findings = try verification(of: dataset)
+  /// takes no judgement, below `target`.
+  package func repair(_ idOrName: String, into target: URL) throws {
+    let source = try datasetFolder(idOrName)
+    let findings = try verification(of: source)
     for finding in findings.findings { progress.note("\(finding.severity.rawValue): \(finding.diagnostic)") }
+    let dataset = try RawDataset(folder: source, correcting: true)
+    let folder = target.appending(path: dataset.name)
     let done = try DatasetRepair(dataset: dataset, findings: findings).write(to: folder, progress: progress)
     done.forEach(progress.note)
     let left = findings.findings.count { $0.repair == nil }
@@ -33,8 +46,8 @@ extension Pipeline {
     )
   }
 
-  private func verification(of dataset: RawDataset) throws -> DatasetFindings {
-    try DatasetVerifier(folder: dataset.folder).verify(progress: progress, cancellation: cancellation)
+  private func verification(of folder: URL) throws -> DatasetFindings {
+    try DatasetVerifier(folder: folder).verify(progress: progress, cancellation: cancellation)
   }
 
   /// Measures a dataset, or reads what was measured before unless `again` is set.

@@ -55,6 +55,12 @@ extension Pipeline {
     progress.note("\(models.count) models: \(request.output.path)")
   }
 
+  /// The models in a dataset's results.
+  func modelNames(in folder: URL) -> [String] {
+    ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [])
+      .filter { (try? ModelReference(folderName: $0)) != nil }.sorted()
+  }
+
   private func modelNames(_ request: ModelArchiveRequest, in folder: URL) throws -> [String] {
     func name(_ configuration: String) -> String {
       ModelReference(
@@ -71,8 +77,7 @@ extension Pipeline {
       for configuration in missing { progress.note("\(name(configuration)) is not trained and left out") }
       return trained.map(name)
     }
-    let others = ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [])
-      .filter { $0.components(separatedBy: "__").count == 3 }.sorted()
+    let others = modelNames(in: folder)
     let sought = name(missing.first ?? wanted.first ?? "")
     throw Diagnostic(
       "there is no model \(sought)", at: folder.path, expected: "a trained configuration",

@@ -208,7 +208,7 @@ extension Pipeline {
   /// The plans and the dataset description that lie beside a model's folds.
   func readModel(at folder: URL) throws -> (Plans, DatasetDescription) {
     guard FileManager.default.fileExists(atPath: folder.path) else {
-      let others = subfolders(of: folder.deletingLastPathComponent())
+      let others = modelNames(in: folder.deletingLastPathComponent())
       throw Diagnostic(
         "there is no model \(folder.lastPathComponent)", at: folder.path, expected: "a trained configuration",
         found: others.isEmpty ? "no models of this dataset" : others.joined(separator: ", "),
@@ -226,9 +226,7 @@ extension Pipeline {
   private func trainedFold(_ fold: Fold, in modelFolder: URL) throws -> URL {
     let folder = modelFolder.appending(path: fold.folderName)
     if FileManager.default.fileExists(atPath: folder.path) { return folder }
-    let trained = subfolders(of: modelFolder).filter { $0.hasPrefix("fold_") }.map {
-      $0.dropFirst("fold_".count)
-    }
+    let trained = foldFolders(of: modelFolder).map { $0.dropFirst("fold_".count) }
     throw Diagnostic(
       "fold \(fold) is not trained", at: folder.path, expected: "the folder of a trained fold",
       found: trained.isEmpty ? "no trained folds" : "folds \(trained.joined(separator: ", "))",
@@ -243,10 +241,6 @@ extension Pipeline {
     if file.pathExtension == Checkpoint.fileExtension { return try Checkpoint.state(of: file).configuration }
     if let name = try PyTorchCheckpoint.read(file).root["init_args"]?["configuration"]?.string { return name }
     return try ModelReference(folderName: modelFolder.standardizedFileURL.lastPathComponent).configuration
-  }
-
-  private func subfolders(of folder: URL) -> [String] {
-    ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []).sorted()
   }
 }
 

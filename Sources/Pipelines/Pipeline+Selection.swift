@@ -108,9 +108,11 @@ extension Pipeline {
       }
       guard isTrained else {
         let commands = request.folds.map { model.trainingCommand(dataset: request.dataset, fold: $0) }
+        let others = modelNames(in: folder.deletingLastPathComponent())
         throw Diagnostic(
           "\(model.folderName) is not trained", at: folder.path, expected: "a folder with trained folds",
-          found: "none",
+          found: others.isEmpty
+            ? "no models of this dataset" : "\(others.joined(separator: ", ")); -tr, -p and -c name others",
           remedy:
             "train it: \(commands.map { "\($0) --npz" }.joined(separator: "; ")); or name the configurations that are trained with -c"
         )

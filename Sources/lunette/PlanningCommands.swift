@@ -37,8 +37,8 @@ struct ExtractFingerprintCommand: ParsableCommand {
     Unsupported.remarkProcesses(processCount != nil, "-np")
     let pipeline = folders.pipeline(showsProgress: !verbosity.hidesProgress)
     for name in datasets {
+      if verifies { try pipeline.verify(name) }
       let dataset = try pipeline.openDataset(name)
-      if verifies { try pipeline.verify(dataset) }
       _ = try pipeline.extractFingerprint(of: dataset, again: measuresAgain)
     }
   }
@@ -171,8 +171,8 @@ struct PlanAndPreprocessCommand: ParsableCommand {
     let request = try planner.request()
     let memoryCap = try configurations.memoryCapBytes()
     let pipeline = folders.pipeline(showsProgress: !verbosity.hidesProgress)
+    if verifies { try datasets.forEach(pipeline.verify) }
     let opened = try datasets.map(pipeline.openDataset)
-    if verifies { try opened.forEach(pipeline.verify) }
     let fingerprints = try opened.map { try pipeline.extractFingerprint(of: $0, again: measuresAgain) }
     let plans = try zip(opened, fingerprints).map { try pipeline.planExperiment(for: $0, $1, request) }
     if stopsAfterPlanning { return }

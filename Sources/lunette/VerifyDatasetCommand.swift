@@ -19,7 +19,8 @@ struct VerifyDatasetCommand: ParsableCommand {
 
       --fix DIR writes a corrected copy of each dataset to DIR/NAME and says what it changed: geometry that differs \
       by rounding is copied from the first image, NaN becomes 0, infinite values become the nearest finite value of \
-      the image, and numTraining and channel_names of dataset.json are corrected. Shifts, flips, other spacings and \
+      the image, and dataset.json is corrected: comments, quoted numbers, file_ending, numTraining, channel_names, \
+      background, and regions_class_order where the regions are nested. Shifts, flips, other spacings and \
       labels are left for you to decide. The original is never touched.
       """)
 
@@ -36,11 +37,10 @@ struct VerifyDatasetCommand: ParsableCommand {
   func run() throws {
     let pipeline = folders.pipeline(showsProgress: !verbosity.hidesProgress)
     for name in datasets {
-      let dataset = try pipeline.openDataset(name)
       if let fix {
-        try pipeline.repair(dataset, to: URL(filePath: fix).appending(path: dataset.name))
+        try pipeline.repair(name, into: URL(filePath: fix))
       } else {
-        try pipeline.verify(dataset)
+        try pipeline.verify(name)
       }
     }
   }

@@ -82,4 +82,78 @@ struct DatasetRepairTests {
     let repair = DatasetRepair(dataset: try RawDataset(folder: folder), findings: findings)
     #expect { try repair.write(to: folder) } throws: { "\($0)".contains("there already") }
   }
+
+  /// Two cases with regions, and a dataset.json as somebody wrote it by hand.
+  private func makeHandWritten(_ json: String, ending: String = ".nii") throws -> URL {
+    let folder = try Goldens.temporaryFolder().appending(path: "Dataset012_Hand")
+    for name in ["imagesTr", "labelsTr"] { try createFolder(folder.appending(path: name)) }
+    let geometry = ImageGeometry(spacing: [2, 1, 1])
+    for (index, name) in ["a", "b"].enumerated() {
+      try writeImage(
+        volume(Float(index), geometry), to: folder.appending(path: "imagesTr/\(name)_0000\(ending)"))
+      try writeLabels(
+        volume(3, geometry), to: folder.appending(path: "labelsTr/\(name)\(ending)"), maximumLabel: 3)
+    }
+    try Data(json.utf8).write(to: folder.appending(path: "dataset.json"))
+    return folder
+  }
+
+  private static let handWritten = """
+    { # the tumours, as the documentation shows them
+      "channel_names": {"0": "T1"},
+      "labels": {"background": 0, "whole": [1, 2, 3], "core": ["2", 3], "enhancing": 3,}, // nested
+      "numTraining": "two",
+      "file_ending": ".nii "
+    }
+    """
+
+  @Test("All faults of a dataset.json written by hand are one report, and are mended in the copy")
+  func handWritten() throws {
+    let folder = try makeHandWritten(Self.handWritten)
+    let before = try Data(contentsOf: folder.appending(path: "dataset.json"))
+    let error = try #require(
+      #expect(throws: Diagnostic.self) { try RawDataset(folder: folder, environment: [:]) })
+    let faults = [
+      "a comment in line 1", "a comma before '}' in line 3", "a comment in line 3",
+      "whole numbers for the region",
+      "regions_class_order", "file_ending", "numTraining",
+    ]
+    for fault in faults { #expect(error.failure.contains(fault), "\(fault)") }
+    let findings = try DatasetVerifier(folder: folder).verify()
+    #expect(findings.errors.count == faults.count)
+    #expect(findings.caseCount == 2)
+    #expect(findings.warnings.count == 1)
+
+    let copy = try Goldens.temporaryFolder().appending(path: "Dataset012_Hand")
+    let dataset = try RawDataset(folder: folder, correcting: true)
+    let done = try DatasetRepair(dataset: dataset, findings: findings).write(to: copy)
+    #expect(done.count == faults.count + 1)
+    #expect(try Data(contentsOf: folder.appending(path: "dataset.json")) == before)
+    #expect(try DatasetVerifier(folder: copy).verify().findings.isEmpty)
+    let mended = try RawDataset(folder: copy).description
+    #expect(mended.labels.regionsClassOrder == [1, 2, 3])
+    #expect(mended.labels.foregroundRegions == [.region([1, 2, 3]), .region([2, 3]), .region([3])])
+    #expect(mended.fileEnding == ".nii" && mended.trainingCaseCount == 2)
+  }
+
+  @Test(
+    "What takes no judgement is corrected, and nothing else",
+    arguments: [
+      (#""labels": {"background": 0, "a": [1, 2], "b": [2, 3]}, "file_ending": ".nii.gz""#, nil),
+      (#""labels": {"0": "background", "1": "a"}, "file_ending": "nii.gz""#, [0, 1]),
+      (#""labels": {"a": 1}, "file_ending": ".nrrd""#, [0, 1]),
+      (#""labels": {"background": "0", "a": "1"}"#, [0, 1]),
+    ] as [(String, [Int]?)])
+  func judgement(_ rest: String, _ labels: [Int]?) throws {
+    let folder = try makeHandWritten(
+      #"{"channel_names": {"0": "T1"}, "numTraining": 2, \#(rest)}"#, ending: ".nii.gz")
+    guard let labels else {
+      #expect(throws: Diagnostic.self) { try RawDataset(folder: folder, correcting: true) }
+      return
+    }
+    #expect(throws: Diagnostic.self) { try RawDataset(folder: folder) }
+    let description = try RawDataset(folder: folder, correcting: true).description
+    #expect(description.labels.allLabels == labels)
+    #expect(description.fileEnding == ".nii.gz")
+  }
 }

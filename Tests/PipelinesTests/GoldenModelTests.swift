@@ -2,6 +2,7 @@
 
 import Archives
 import Datasets
+import Evaluation
 import Foundation
 import Pipelines
 import Tensors
@@ -17,40 +18,55 @@ struct GoldenModelTests {
     "804": "Dataset804_PhantomOblique",
   ]
 
-  @Test(
-    "Labels and probabilities are the reference's",
-    arguments: [
-      "801_2d_f0", "801_2d_f0_notta", "801_3d_fullres_f0", "801_3d_fullres_f0_notta", "802_2d_all5",
-      "802_2d_f0", "802_3d_cascade_fullres_all5", "802_3d_fullres_all5", "802_3d_fullres_f0",
-      "802_3d_fullres_f0_notta", "802_3d_lowres_all5", "803_2d_f0", "803_2d_f0_notta", "804_2d_f0",
-      "804_2d_f0_notta", "804_3d_fullres_f0", "804_3d_fullres_f0_notta",
-    ])
-  func golden(_ name: String) throws {
+  static let sets = [
+    "801_2d_f0", "801_2d_f0_notta", "801_3d_fullres_f0", "801_3d_fullres_f0_notta", "802_2d_all5",
+    "802_2d_f0", "802_3d_cascade_fullres_all5", "802_3d_fullres_all5", "802_3d_fullres_f0",
+    "802_3d_fullres_f0_notta", "802_3d_lowres_all5", "803_2d_f0", "803_2d_f0_notta", "804_2d_f0",
+    "804_2d_f0_notta", "804_3d_fullres_f0", "804_3d_fullres_f0_notta",
+  ]
+
+  private static func model(_ dataset: String, _ configuration: String) -> URL {
+    Goldens.path("golden/models/results/\(dataset)/nnUNetTrainer_1epoch__nnUNetPlans_tiny__\(configuration)")
+  }
+
+  /// Runs a model over the golden test cases as the name of the set tells.
+  ///
+  /// - Returns: the folders of the predictions and of the golden ones, and the dataset.
+  private func predict(
+    _ name: String, precision: Precision
+  ) throws -> (output: URL, golden: URL, dataset: String) {
     var parts = name.split(separator: "_").map(String.init)
     let dataset = try #require(Self.names[parts.removeFirst()])
     let usesMirroring = parts.last != "notta"
     if !usesMirroring { parts.removeLast() }
     let folds: [Fold] = parts.removeLast() == "all5" ? (0..<5).map(Fold.number) : [.number(0)]
     let configuration = parts.joined(separator: "_")
-    let model = Goldens.path(
-      "golden/models/results/\(dataset)/nnUNetTrainer_1epoch__nnUNetPlans_tiny__\(configuration)")
-    var request = PredictionRequest(model: .folder(model), folds: folds)
+    var request = PredictionRequest(model: .folder(Self.model(dataset, configuration)), folds: folds)
     request.usesMirroring = usesMirroring
     request.savesProbabilities = true
+    request.precision = precision
     if configuration == "3d_cascade_fullres" {
       request.previousStage = Goldens.path("golden/models/predictions/802_3d_lowres_all5")
     }
     let output = try Goldens.temporaryFolder("golden-model")
-    defer { try? FileManager.default.removeItem(at: output) }
     try Pipeline(roots: DatasetRoots()).predict(
       folder: Goldens.path("golden/raw/\(dataset)/imagesTs"), to: output, request)
+    return (output, Goldens.path("golden/models/predictions/\(name)"), dataset)
+  }
 
-    let golden = Goldens.path("golden/models/predictions/\(name)")
+  private static func ending(_ dataset: String) -> String {
+    dataset.hasPrefix("Dataset803") ? ".png" : ".nii.gz"
+  }
+
+  @Test("Labels and probabilities are the reference's", arguments: sets)
+  func golden(_ name: String) throws {
+    let (output, golden, dataset) = try predict(name, precision: .float32)
+    defer { try? FileManager.default.removeItem(at: output) }
     let files = try FileManager.default.contentsOfDirectory(atPath: golden.path).filter {
       $0.hasSuffix(".npz")
     }
     #expect(files.count >= 2)
-    let ending = dataset.hasPrefix("Dataset803") ? ".png" : ".nii.gz"
+    let ending = Self.ending(dataset)
     for file in files {
       let identifier = String(file.dropLast(4))
       let ours = try #require(try readNPZ(output.appending(path: file))["probabilities"]).floats()
@@ -67,6 +83,57 @@ struct GoldenModelTests {
         #expect(isClose(values, isRegions: dataset.hasPrefix("Dataset802")), "\(identifier): \(values)")
       }
     }
+  }
+
+  /// The sets with few passes through the network; all of them have been seen to hold.
+  private static let quickSets = [
+    "801_2d_f0_notta", "801_3d_fullres_f0_notta", "802_2d_f0", "802_3d_fullres_f0_notta", "803_2d_f0",
+    "804_2d_f0_notta", "804_3d_fullres_f0_notta",
+  ]
+
+  @Test("In bf16 at least 99.9 % of the labels are the reference's", arguments: quickSets)
+  func bfloat16(_ name: String) throws {
+    let (output, golden, dataset) = try predict(name, precision: .bfloat16)
+    defer { try? FileManager.default.removeItem(at: output) }
+    var (equal, total) = (0, 0)
+    let ending = Self.ending(dataset)
+    for file in try FileManager.default.contentsOfDirectory(atPath: golden.path) where file.hasSuffix(ending)
+    {
+      let labels = try readLabels(output.appending(path: file)).voxels.elements
+      let expected = try readLabels(golden.appending(path: file)).voxels.elements
+      equal += zip(labels, expected).count { $0 == $1 }
+      total += expected.count
+    }
+    #expect(total > 0 && Double(equal) >= 0.999 * Double(total), "\(equal) of \(total)")
+  }
+
+  @Test(
+    "In bf16 the Dice of the held-out cases is the reference's within 0.002",
+    arguments: [("802", "2d"), ("802", "3d_lowres"), ("803", "2d"), ("804", "2d")])
+  func heldOutDice(_ number: String, _ configuration: String) throws {
+    let dataset = try #require(Self.names[number])
+    let raw = Goldens.path("golden/raw/\(dataset)")
+    let fold = Self.model(dataset, configuration).appending(path: "fold_0")
+    let ending = Self.ending(dataset)
+    let cases = try FileManager.default.contentsOfDirectory(
+      atPath: fold.appending(path: "validation").path
+    ).filter { $0.hasSuffix(ending) }.map { String($0.dropLast(ending.count)) }
+    let output = try Goldens.temporaryFolder("golden-model")
+    defer { try? FileManager.default.removeItem(at: output) }
+    var request = PredictionRequest(
+      model: .folder(fold.deletingLastPathComponent()), folds: [.number(0)])
+    request.precision = .bfloat16
+    let images = cases.map { raw.appending(path: "imagesTr/\($0)_0000\(ending)") }
+    let pipeline = Pipeline(roots: DatasetRoots())
+    try pipeline.predict(PredictionInput(images), to: output, request)
+    let summary = try pipeline.evaluate(
+      EvaluationRequest(
+        references: raw.appending(path: "labelsTr"), predictions: output,
+        datasetJSON: raw.appending(path: "dataset.json"), plans: output.appending(path: "plans.json"),
+        allowsMissing: true))
+    let golden = try EvaluationSummary(at: fold.appending(path: "validation"))
+    let (dice, expected) = (summary.foregroundMean.dice, golden.foregroundMean.dice)
+    #expect(abs(dice - expected) <= 0.002)
   }
 
   /// Whether the decision at these probabilities hangs on less than 2e-3.

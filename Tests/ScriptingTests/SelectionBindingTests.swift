@@ -95,7 +95,9 @@ struct SelectionBindingTests {
     #expect(failure("choose{ keep=true, select=function() return 'neither' end }").contains("ctx.candidates"))
     #expect(
       failure("choose{ keep=true, accept_postprocessing=function() return 3 end }").contains("true or false"))
-    #expect(failure("choose{ configurations={'3d_lowres'} }").contains("lunette train"))
+    #expect(
+      failure("choose{ configurations={'3d_lowres'}, plans={'nnUNetPlans_small'} }").contains("lunette train")
+    )
   }
 
   @Test("The label that regions paint can be chosen anew, for a model and for an ensemble")
