@@ -284,6 +284,18 @@ struct PlanBindingTests {
       """)
     #expect(results[1].table?.array.compactMap(\.number) == [2, 1, 1])
     #expect(results[3].boolean == true)
+    // Null is nothing in a table, and still null in the plans: without the key nnU-Net would decide otherwise.
+    let nulls = try bench.run(
+      """
+      local same = lunette.plan{ dataset=ds, fingerprint=fp, rules={
+        resampling = function(ctx, default) return default() end } }
+      local derived = plan:derive{ name="same", ["3d_fullres"]={
+        architecture=plan.configurations["3d_fullres"].architecture } }
+      local n = 0
+      for _, d in ipairs(plan:diff(derived)) do if d.path ~= "plans_name" then n = n + 1 end end
+      return #plan:diff(same), n
+      """)
+    #expect(nulls.map(\.integer) == [0, 0])
     let wrong = bench.failure(
       "lunette.plan{ dataset=ds, fingerprint=fp, rules={ patch_size=function() return 'big' end } }")
     #expect(wrong?.contains("rule patch_size") == true)

@@ -108,6 +108,15 @@ struct TrainerBindingTests {
     let spec = try NetworkSpec(architecture, source: "test")
     guard case .layers = spec else { throw LuaError(.runtime, "not a network of layers") }
 
+    // A table of a script holds no null, but nnU-Net wants every key.
+    let changed = try trainer(
+      "changed = lunette.trainer{ network=function(ctx, default) local a = default() a.arch_kwargs.conv_bias = false"
+        + " return a end } return changed")
+    let planned = request.configuration.architecture
+    let kept = try #require(try changed.hooks(in: session.state).architecture?(request)?["arch_kwargs"]?.object)
+    #expect(Set(kept.keys) == Set(planned["arch_kwargs"]?.object?.keys ?? []))
+    #expect(kept["dropout_op"]?.isNull == true && kept["conv_bias"]?.bool == false)
+
     let cases = (0..<10).map { "case_\($0)" }
     let standard = try CrossValidationSplits(identifiers: cases)
     let splits = try #require(try hooks.split?(cases) { standard })

@@ -46,3 +46,20 @@ extension LuaValue {
     }
   }
 }
+
+extension JSON {
+  /// What a script made of a value, with what its tables cannot hold put back: null, and that something empty is no list.
+  func restoring(_ original: JSON) -> JSON {
+    guard let others = original.object else { return self }
+    if let values = array, values.isEmpty { return .object(JSONObject()) }
+    guard var object else { return self }
+    for (key, other) in others.pairs {
+      if let own = object[key] {
+        object[key] = own.restoring(other)
+      } else if other.isNull {
+        object[key] = .null
+      }
+    }
+    return .object(object)
+  }
+}

@@ -116,7 +116,10 @@ final class PlanObject: ScriptObject {
   ) { (it: PlanObject, arguments) in
     var changes: [String: JSONObject] = [:]
     for (name, value) in arguments.values where name != "name" {
-      changes[name] = try value.json(at: name).object ?? JSONObject()
+      var change = try value.json(at: name).object ?? JSONObject()
+      let present = it.plans.json["configurations"]?[name]
+      for (key, value) in change.pairs { change[key] = present?[key].map(value.restoring) ?? value }
+      changes[name] = change
     }
     let derived = try ((try? it.withReasons()) ?? it.plans)
       .deriving(name: arguments.string("name"), changes: changes)

@@ -175,8 +175,10 @@ enum PlanningRulesBinding {
           "rule resampling names an unknown function", at: name,
           expected: ResamplingSpec.knownFunctions.joined(separator: ", "), found: function)
       }
-      return ResamplingSpec(
-        functionName: function, arguments: try entry["kwargs"].json(at: "kwargs").object ?? JSONObject())
+      var arguments = try entry["kwargs"].json(at: "kwargs").object ?? JSONObject()
+      // nnU-Net's null, which lets the spacing decide, is nothing in a table; without the key nnU-Net takes false.
+      if arguments["force_separate_z"] == nil { arguments["force_separate_z"] = .null }
+      return ResamplingSpec(functionName: function, arguments: arguments)
     }
     guard let images = try spec("data"), let labels = try spec("seg"),
       let probabilities = try spec("probabilities")

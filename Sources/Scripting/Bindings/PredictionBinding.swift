@@ -39,12 +39,12 @@ struct PredictionJob {
     input = PredictionInput(paths.map { fileURL($0) })
     output = arguments["output"].string.map { fileURL($0) }
     fileEnding = model.description.fileEnding
-    cases = try input.cases(
-      fileEnding: fileEnding, reader: ImageReader(rawValue: model.plans.readerWriter))
     isSingle = given.table == nil && paths[0].hasSuffix(fileEnding)
     guard isSingle || output != nil else {
       throw Diagnostic("more than one image needs an output folder", remedy: "output=\"DIR\"")
     }
+    cases = try input.cases(
+      fileEnding: fileEnding, reader: ImageReader(rawValue: model.plans.readerWriter))
   }
 
   /// Runs `predict` and gives the predictions as objects.

@@ -98,7 +98,7 @@ extension TrainerObject {
           expected: "a layer, a changed table of default(), or nil for the plan's network",
           found: "a \(answer.typeName)")
       }
-      let changed = try answer.json(at: "network")
+      let changed = try answer.json(at: "network").restoring(configuration.architecture)
       _ = try NetworkSpec(changed, source: "the trainer's network")
       return changed
     }
