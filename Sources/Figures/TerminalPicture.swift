@@ -40,16 +40,16 @@ package func kittyText(png: Data, columns: Int) -> String {
   return result + "\n"
 }
 
-/// A picture in sixels, out of a cube of colours and a scale of greys.
+/// A picture in sixels, out of its 256 commonest colours.
 package func sixelText(_ picture: RasterImage) -> String {
-  let colors = SixelPalette()
+  let colors = SixelPalette(picture)
   var result = "\u{1B}P0;1;0q\"1;1;\(picture.width);\(picture.height)"
   for (index, color) in colors.table.enumerated() {
     let percent = color.map { (Int($0) * 100 + 127) / 255 }
     result += "#\(index);2;\(percent[0]);\(percent[1]);\(percent[2])"
   }
-  let indices = (0..<picture.width * picture.height).map { pixel in
-    colors.nearest(picture.bytes[3 * pixel], picture.bytes[3 * pixel + 1], picture.bytes[3 * pixel + 2])
+  let indices = stride(from: 0, to: picture.bytes.count, by: 3).map {
+    colors.place(of: picture.bytes[$0..<$0 + 3])
   }
   for top in stride(from: 0, to: picture.height, by: 6) {
     let rows = min(6, picture.height - top)
@@ -83,22 +83,41 @@ private func runs(of bits: [UInt8]) -> String {
   return text
 }
 
-/// 216 colours in a cube, and 40 greys between them.
+/// The 256 commonest colours of a picture, those that differ in less than an eighth of a level taken together.
 private struct SixelPalette {
-  let table: [[UInt8]]
+  private(set) var table: [[UInt8]] = []
+  /// The place in the table by the upper five bits of each channel.
+  private var places: [Int: Int] = [:]
 
-  init() {
-    let levels: [UInt8] = [0, 51, 102, 153, 204, 255]
-    let cube = levels.flatMap { red in levels.flatMap { green in levels.map { [red, green, $0] } } }
-    table = cube + (0..<40).map { level in Array(repeating: UInt8(level * 255 / 39), count: 3) }
+  init(_ picture: RasterImage) {
+    var groups: [Int: (count: Int, sums: [Int])] = [:]
+    for start in stride(from: 0, to: picture.bytes.count, by: 3) {
+      let color = picture.bytes[start..<start + 3]
+      var group = groups[Self.key(color)] ?? (0, [0, 0, 0])
+      group.count += 1
+      for (channel, value) in color.enumerated() { group.sums[channel] += Int(value) }
+      groups[Self.key(color)] = group
+    }
+    let means = groups.sorted { ($1.value.count, $0.key) < ($0.value.count, $1.key) }.map { key, group in
+      (key, group.sums.map { UInt8($0 / group.count) })
+    }
+    table = means.prefix(256).map(\.1)
+    for (key, mean) in means { places[key] = nearest(mean) }
   }
 
-  func nearest(_ red: UInt8, _ green: UInt8, _ blue: UInt8) -> Int {
-    let spread = max(red, green, blue) - min(red, green, blue)
-    if spread < 14 { return 216 + (Int(green) * 39 + 127) / 255 }
-    func level(_ value: UInt8) -> Int { (Int(value) + 25) / 51 }
-    return 36 * level(red) + 6 * level(green) + level(blue)
+  private static func key(_ color: ArraySlice<UInt8>) -> Int {
+    color.reduce(0) { $0 << 5 | Int($1) >> 3 }
   }
+
+  private func nearest(_ color: [UInt8]) -> Int {
+    func distance(_ other: [UInt8]) -> Int {
+      zip(color, other).reduce(0) { $0 + (Int($1.0) - Int($1.1)) * (Int($1.0) - Int($1.1)) }
+    }
+    return table.indices.min { distance(table[$0]) < distance(table[$1]) } ?? 0
+  }
+
+  /// The place of one of the picture's colours.
+  func place(of color: ArraySlice<UInt8>) -> Int { places[Self.key(color)] ?? 0 }
 }
 
 /// The lines of a picture in half blocks: two rows of pixels each, without an end of line.

@@ -40,13 +40,20 @@ struct TerminalPictureTests {
     #expect(Data(base64Encoded: joined) == png)
   }
 
-  @Test("Sixels draw six rows at a time in the nearest colours, runs counted")
+  @Test("Sixels draw six rows at a time in the picture's own colours, runs counted")
   func sixel() {
     // Seven rows of eight white pixels over black ones.
     let bytes = (0..<56).flatMap { pixel -> [UInt8] in pixel < 8 ? [255, 255, 255] : [0, 0, 0] }
     let text = sixelText(RasterImage(width: 8, height: 7, bytes: bytes))
-    #expect(text.hasPrefix("\u{1B}P0;1;0q\"1;1;8;7#0;2;0;0;0"))
-    #expect(text.hasSuffix("#216!8}$#255!8@$-#216!8@$-\u{1B}\\\n"))
+    #expect(
+      text == "\u{1B}P0;1;0q\"1;1;8;7#0;2;0;0;0#1;2;100;100;100#0!8}$#1!8@$-#0!8@$-\u{1B}\\\n")
+    // More colours than a terminal takes: the rarest one becomes the one it is nearest to.
+    let many = (0..<400).flatMap { index -> [UInt8] in
+      let (red, green) = (13 * (index / 20), 13 * (index % 20))
+      return [UInt8(red), UInt8(green), 0]
+    }
+    let colorful = sixelText(RasterImage(width: 400, height: 1, bytes: many))
+    #expect(colorful.contains("#255;2;") && !colorful.contains("#256;2;"))
   }
 
   @Test("Pictures shrink to the mean of what each pixel covers")

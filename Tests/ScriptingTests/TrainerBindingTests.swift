@@ -113,7 +113,8 @@ struct TrainerBindingTests {
       "changed = lunette.trainer{ network=function(ctx, default) local a = default() a.arch_kwargs.conv_bias = false"
         + " return a end } return changed")
     let planned = request.configuration.architecture
-    let kept = try #require(try changed.hooks(in: session.state).architecture?(request)?["arch_kwargs"]?.object)
+    let changedArchitecture = try changed.hooks(in: session.state).architecture?(request)
+    let kept = try #require(changedArchitecture?["arch_kwargs"]?.object)
     #expect(Set(kept.keys) == Set(planned["arch_kwargs"]?.object?.keys ?? []))
     #expect(kept["dropout_op"]?.isNull == true && kept["conv_bias"]?.bool == false)
 
