@@ -44,6 +44,7 @@ let package = Package(
     .systemLibrary(name: "COpenBLAS"),
     .systemLibrary(name: "COneDNN"),
     .systemLibrary(name: "CCairo"),
+    .systemLibrary(name: "CMarkdown"),
     .target(name: "CLuaShims", dependencies: ["CLua"], linkerSettings: [.linkedLibrary("lua5.4")]),
     .target(name: "CKernels", linkerSettings: [.linkedLibrary("gomp")]),
   ]
@@ -98,7 +99,7 @@ let package = Package(
       [
         "LuaHost", "Pipelines", "Training", "Inference", "Preprocessing", "Planning", "Evaluation", "Figures",
         "Datasets", "Augmentation", "Networks", "Backends", "VolumeFormats", "Archives", "Volumes", "Tensors",
-        "Reporting", "CReadline",
+        "Reporting", "CReadline", "CMarkdown",
       ])
     + [
       .executableTarget(

@@ -146,6 +146,10 @@ function lunette.optimizer.adamw(arguments) end
 ---@param arguments { parameters: lunette.parameters|(lunette.tensor)[], lr?: number, weight_decay?: number }
 function lunette.optimizer.adan(arguments) end
 
+---Shows a picture in a notebook, as often as a cell wants; elsewhere it says what it would show.
+---@param value any a volume, a prediction or a run; or the path of a picture, .png or .svg, such as :show gives
+function lunette.display(value) end
+
 ---Gives the reference of all functions and types as text.
 ---@param format? "markdown"|"stubs" a Markdown page, or LuaCATS stubs for editors
 function lunette.reference(format) end

@@ -34,7 +34,8 @@ struct RootCommand: ParsableCommand {
       ConvertOldDatasetCommand.self, MovePlansCommand.self,
       ExportCheckpointCommand.self, ExportModelCommand.self, InstallModelCommand.self,
       DownloadModelCommand.self,
-      RunCommand.self, DemoCommand.self, DoctorCommand.self, VersionCommand.self, SessionCommand.self,
+      RunCommand.self, NotebookCommand.self, NewCommand.self, DemoCommand.self, DoctorCommand.self,
+      VersionCommand.self, SessionCommand.self,
     ],
     defaultSubcommand: SessionCommand.self)
 }

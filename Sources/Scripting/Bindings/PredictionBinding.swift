@@ -111,12 +111,20 @@ final class PredictionObject: ScriptObject {
           parameters: [.required("path", .path, "the picture: .png or .svg")], returns: "the picture's path",
           example: "model:predict{ input=\"case_0000.nii.gz\" }:show(\"overlay.png\")")
       ) { (it: PredictionObject, arguments) in
-        guard let image = it.image else { throw Diagnostic("the prediction has no image to draw on") }
-        let labels = try readLabels(it.file).voxels
         let url = fileURL(try arguments.string("path"))
-        try drawOverlay(
-          readImage(image), labels: OverlayLabels(prediction: labels), title: it.identifier, to: url)
+        try it.draw(to: url)
         return .string(url.path)
       },
     ])
+}
+
+extension PredictionObject: DrawableObject {
+  var figureEnding: String { "png" }
+
+  func draw(to url: URL) throws {
+    guard let image else { throw Diagnostic("the prediction has no image to draw on") }
+    let labels = try readLabels(file).voxels
+    try drawOverlay(
+      readImage(image), labels: OverlayLabels(prediction: labels), title: identifier, to: url)
+  }
 }

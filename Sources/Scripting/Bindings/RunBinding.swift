@@ -92,8 +92,7 @@ final class RunObject: ScriptObject {
           parameters: [.required("path", .path, "the picture: .png or .svg")], returns: "the path",
           example: "lunette.train{ plan=plan, fold=0 }:plot(\"progress.png\")")
       ) { (it: RunObject, arguments) in
-        try drawTrainingCurve(
-          it.run.curve, title: it.run.request.modelFolderName, to: fileURL(arguments.string("path")))
+        try it.draw(to: fileURL(arguments.string("path")))
         return arguments["path"]
       },
       .method(
@@ -111,6 +110,14 @@ final class RunObject: ScriptObject {
       ValidationRequest(
         checkpoint: CheckpointName(parsing: arguments.string("checkpoint")),
         savesProbabilities: arguments.boolean("probabilities")))
+  }
+}
+
+extension RunObject: DrawableObject {
+  var figureEnding: String { "svg" }
+
+  func draw(to url: URL) throws {
+    try drawTrainingCurve(run.curve, title: run.request.modelFolderName, to: url)
   }
 }
 

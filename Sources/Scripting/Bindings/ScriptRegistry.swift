@@ -30,6 +30,11 @@ final class ScriptRegistry {
   /// Receives the progress of long work.
   var progress: any ProgressSink = SilentProgress()
 
+  /// Shows a figure where figures can be shown; nil elsewhere.
+  var show: ((NotebookFigure) -> Void)?
+  /// Receives what the session prints.
+  var write: (String) -> Void = { StandardStreams.writeOutput($0) }
+
   private var madeBackend: (any Backend)?
 
   /// Where networks compute; made at first use.

@@ -8,7 +8,8 @@ extension Catalog {
       .findBestConfiguration, .volume, .evaluate, .evaluation, .tensor,
       .loadTensor, .filledTensor, .normalTensor, .joinedTensors, .stackedTensors, .network, .dice, .tversky,
       .crossEntropy, .topK, .focal, .customLoss, .deepSupervision, .sgd, .adam,
-      .adamw, .adan, .reference,
+      .adamw, .adan, .display,
+      .reference,
     ] + Binding.layers + Binding.transforms,
     objects: [
       DatasetObject.schema, FingerprintObject.schema, PlanObject.schema, ConfigurationsObject.schema,

@@ -143,6 +143,14 @@ final class VolumeObject: ScriptObject {
   }
 }
 
+extension VolumeObject: DrawableObject {
+  var figureEnding: String { "png" }
+
+  func draw(to url: URL) throws {
+    try drawOverlay(volume, labels: OverlayLabels(), title: URL(filePath: path).lastPathComponent, to: url)
+  }
+}
+
 extension Binding {
   static let volume = Binding(
     FunctionSchema(

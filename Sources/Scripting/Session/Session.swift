@@ -54,6 +54,7 @@ package final class Session {
     ScriptRegistry.of(state).roots = environment.roots
     ScriptRegistry.of(state).progress = environment.progress
     self.write = write ?? { StandardStreams.writeOutput($0) }
+    ScriptRegistry.of(state).write = self.write
     let prelude = try state.run(Prelude.source, named: "=prelude")
     show = try state.pin(prelude[0])
     begin = try state.pin(prelude[1])
@@ -106,6 +107,12 @@ package final class Session {
 
   /// The text in which a value is shown.
   package func text(of value: LuaValue) throws -> String { try state.call(show, [value]).first?.string ?? "" }
+
+  /// The value that an input gave; nil when it gave none.
+  func result(_ number: Int) throws -> LuaValue? {
+    let value = try state.get(state.global("Out"), .integer(number))
+    return value.isNil ? nil : value
+  }
 
   // MARK: is complete
 
