@@ -60,7 +60,7 @@ struct NotebookRunCommand: ParsableCommand {
       notebook, environment: ScriptEnvironment(progress: TerminalProgress()),
       reusing: earlier.flatMap { NotebookRun(resultsIn: URL(filePath: $0)) }, keepsGoing: keepsGoing
     ) { run in
-      Console.remark("cell \(run.number) of \(count): \(run.hasFailed ? "failed" : "done")")
+      Console.remark("cell \(run.number) of \(count): \(run.failure.map { "failed: \($0)" } ?? "done")")
     }
     for output in outputs {
       try result.write(to: URL(filePath: output))

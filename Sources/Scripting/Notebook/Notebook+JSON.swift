@@ -85,7 +85,7 @@ extension NotebookRun {
       return [
         "ename": "error", "evalue": .string(message), "output_type": "error",
         "traceback": .array(
-          (traceback.isEmpty ? message : traceback).split(separator: "\n").map { .string("\($0)") }),
+          NotebookOutput.errorText(message, traceback).split(separator: "\n").map { .string("\($0)") }),
       ]
     }
   }
@@ -116,8 +116,11 @@ extension NotebookRun {
     case "stream": return text(json["text"]).map(NotebookOutput.text)
     case "execute_result": return text(json["data"]?["text/plain"]).map(NotebookOutput.result)
     case "error":
-      let traceback = json["traceback"]?.array?.compactMap(\.string).joined(separator: "\n") ?? ""
-      return json["evalue"]?.string.map { .error(message: $0, traceback: traceback) }
+      let lines = json["traceback"]?.array?.compactMap(\.string) ?? []
+      guard let message = json["evalue"]?.string else { return nil }
+      // The message stands above the calls.
+      let calls = lines.dropFirst(message.split(separator: "\n").count).joined(separator: "\n")
+      return .error(message: message, traceback: calls)
     case "display_data":
       if let svg = text(json["data"]?["image/svg+xml"]) { return .figure(.svg(svg)) }
       return text(json["data"]?["image/png"]).flatMap { Data(base64Encoded: $0) }.map { .figure(.png($0)) }

@@ -54,7 +54,7 @@ extension NotebookRun {
     case .figure(.svg(let text)):
       "<figure><img alt=\"figure\" src=\"data:image/svg+xml;base64,\(Data(text.utf8).base64EncodedString())\"></figure>\n"
     case .error(let message, let traceback):
-      "<pre class=\"output error\">\(escapedHTML(traceback.isEmpty ? message : traceback))</pre>\n"
+      "<pre class=\"output error\">\(escapedHTML(NotebookOutput.errorText(message, traceback)))</pre>\n"
     }
   }
 

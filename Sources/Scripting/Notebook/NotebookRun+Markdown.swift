@@ -31,7 +31,7 @@ extension NotebookRun {
           case .figure(.png(let data)): picture(data, "png")
           case .figure(.svg(let text)): picture(Data(text.utf8), "svg")
           case .error(let message, let traceback):
-            fence("error: " + (traceback.isEmpty ? message : traceback), "text")
+            fence("error: " + NotebookOutput.errorText(message, traceback), "text")
           }
         }
       }

@@ -28,6 +28,11 @@ package enum NotebookOutput: Equatable, Sendable {
   case figure(NotebookFigure)
   /// What went wrong, and the calls that led there.
   case error(message: String, traceback: String)
+
+  /// The text that stands for an error: the message, and below it the calls where there were any.
+  static func errorText(_ message: String, _ traceback: String) -> String {
+    traceback.isEmpty ? message : "\(message)\n\(traceback)"
+  }
 }
 
 /// What came of one cell of code.
@@ -37,8 +42,14 @@ package struct CellRun: Equatable, Sendable {
   package var number: Int
   package var seconds: Double
 
-  package var hasFailed: Bool {
-    outputs.contains { if case .error = $0 { true } else { false } }
+  package var hasFailed: Bool { failure != nil }
+
+  /// What went wrong; nil if nothing did.
+  package var failure: String? {
+    for case .error(let message, let traceback) in outputs {
+      return NotebookOutput.errorText(message, traceback)
+    }
+    return nil
   }
 }
 
@@ -112,7 +123,7 @@ private final class OutputCollector {
     let begin = Date()
     let evaluation = session.execute(cell.source)
     if let error = evaluation.error {
-      outputs.append(.error(message: error.message, traceback: error.traceback))
+      outputs.append(.error(message: error.message, traceback: error.calls))
     } else if let text = evaluation.result {
       let value = evaluation.isCommand ? nil : try session.result(evaluation.number)
       if let figure = try value.flatMap({ try self.figure(of: $0, since: begin) }) {

@@ -58,17 +58,20 @@ package struct REPL {
       let isLong = !label.isEmpty && result.contains("\n")
       StandardStreams.writeOutput(label + (isLong ? "\n" : "") + result + "\n")
     }
-    if let error = evaluation.error { StandardStreams.writeError(errorText(error)) }
+    if let error = evaluation.error {
+      StandardStreams.writeError((error.calls.isEmpty ? error.message : error.description) + "\n")
+    }
     if evaluation.duration >= timeShownFrom {
       StandardStreams.writeOutput("(\(durationText(evaluation.duration)))\n")
     }
   }
+}
 
-  /// The error with its traceback, where that says more than the error itself.
-  private func errorText(_ error: LuaError) -> String {
-    let frames = error.traceback.split(separator: "\n").dropFirst()
-    let isPlain = frames.count <= 1 || error.kind == .syntax
-    return (isPlain ? error.message : error.description) + "\n"
+extension LuaError {
+  /// The traceback, where it says more than the error itself.
+  var calls: String {
+    let frames = traceback.split(separator: "\n").dropFirst()
+    return frames.count <= 1 || kind == .syntax ? "" : traceback
   }
 }
 
