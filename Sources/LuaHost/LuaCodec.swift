@@ -165,7 +165,7 @@ struct LuaDecoder {
   private mutating func object() throws -> LuaValue {
     let key = integer()
     at += 16  // foreign bytes and the count of anchors, always 0 in this direction
-    guard let object = objects.object(for: key) as? any LuaObject else {
+    guard let object = objects.luaObject(for: key) else {
       throw LuaBridgeError("this object was closed")
     }
     return .object(object)

@@ -7,6 +7,7 @@ enum LuaMetamethods {
   static func answer(_ key: Int, _ values: [LuaValue], in state: LuaState) throws -> [LuaValue] {
     let first = values.first ?? .nil
     let second = values.count > 1 ? values[1] : .nil
+    if key == NNL_META_INDEX, let object = first.object { return [try object.luaGet(second, in: state)] }
     if let operation = operators[key] { return [try operate(operation, first, second, in: state)] }
     if key == NNL_META_EQUAL {
       guard let left = first.object, let right = second.object else { return [false] }
@@ -16,7 +17,6 @@ enum LuaMetamethods {
       throw LuaBridgeError("a method of an object was called without it")
     }
     switch key {
-    case NNL_META_INDEX: return [try object.luaGet(second, in: state)]
     case NNL_META_NEWINDEX:
       try object.luaSet(second, to: values.count > 2 ? values[2] : .nil, in: state)
       return []

@@ -7,7 +7,14 @@ import Reporting
 final class LuaObjectTable {
   private struct Entry {
     let object: AnyObject
+    /// The same as what it is most often asked for; a cast at every access would cost more than the access.
+    let luaObject: (any LuaObject)?
     var boxCount = 0
+
+    init(_ object: AnyObject) {
+      self.object = object
+      luaObject = object as? any LuaObject
+    }
   }
 
   weak var state: LuaState?
@@ -42,13 +49,14 @@ final class LuaObjectTable {
     if let key = keys[ObjectIdentifier(object)] { return key }
     let key = nextKey
     nextKey += 1
-    entries[key] = Entry(object: object)
+    entries[key] = Entry(object)
     keys[ObjectIdentifier(object)] = key
     unboxed.append(key)
     return key
   }
 
   func object(for key: Int64) -> AnyObject? { entries[key]?.object }
+  func luaObject(for key: Int64) -> (any LuaObject)? { entries[key]?.luaObject }
 
   /// Drops the objects whose box was never made; called when no encoded value is under way.
   func sweepUnboxed() {

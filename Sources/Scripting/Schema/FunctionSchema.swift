@@ -24,6 +24,8 @@ package final class FunctionSchema: Sendable {
     example: String
   ) {
     self.name = name
+    shortName = name.split { $0 == "." || $0 == ":" }.last.map(String.init) ?? name
+    isMethod = name.contains(":")
     self.summary = summary
     self.details = details
     self.parameters = parameters
@@ -35,10 +37,9 @@ package final class FunctionSchema: Sendable {
   }
 
   /// The name behind the last dot or colon.
-  package var shortName: String { name.split { $0 == "." || $0 == ":" }.last.map(String.init) ?? name }
-
+  package let shortName: String
   /// Whether it is called as a method.
-  package var isMethod: Bool { name.contains(":") }
+  package let isMethod: Bool
 
   /// The call in one line, such as `lunette.dataset(name)`.
   package var signature: String {

@@ -69,6 +69,9 @@ package final class ObjectSchema: Sendable {
   package let example: String
   package let properties: [PropertySchema]
   package let methods: [Binding]
+  /// The same by name, since every access to a field looks here.
+  private let propertiesByName: [String: PropertySchema]
+  private let methodsByName: [String: Binding]
 
   package init(
     _ name: String, _ summary: String, example: String, properties: [PropertySchema] = [],
@@ -79,7 +82,13 @@ package final class ObjectSchema: Sendable {
     self.example = example
     self.properties = properties
     self.methods = methods
+    propertiesByName = Dictionary(properties.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+    methodsByName = Dictionary(
+      methods.map { ($0.schema.shortName, $0) }, uniquingKeysWith: { first, _ in first })
   }
+
+  func property(named name: String) -> PropertySchema? { propertiesByName[name] }
+  func method(named name: String) -> Binding? { methodsByName[name] }
 
   package var memberNames: [String] { properties.map(\.name) + methods.map(\.schema.shortName) }
 
@@ -115,10 +124,8 @@ extension ScriptObject {
     guard let name = key.string ?? key.integer.map(String.init) else {
       throw LuaBridgeError("a \(luaTypeName) has no field under a \(key.typeName)")
     }
-    if let property = Self.schema.properties.first(where: { $0.name == name }) {
-      return try property.get(self, state)
-    }
-    if let method = Self.schema.methods.first(where: { $0.schema.shortName == name }) {
+    if let property = Self.schema.property(named: name) { return try property.get(self, state) }
+    if let method = Self.schema.method(named: name) {
       return .function(LuaFunction(ScriptRegistry.of(state).function(for: method)))
     }
     if let value = try dynamicField(name) { return value }
