@@ -17,7 +17,9 @@ final class LuaObjectTable {
     }
   }
 
-  weak var state: LuaState?
+  // SAFETY: the state sets it to nil before it goes. A weak reference would make every retain of the state, several in
+  // each call from Lua, go through a side table.
+  unowned(unsafe) var state: LuaState?
   let cancellation: CancellationFlag
   var write: (String) -> Void = { text in
     var text = text

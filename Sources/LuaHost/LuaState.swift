@@ -34,7 +34,10 @@ package final class LuaState {
     nnl_set_memory_limit(context, memoryLimit ?? sandbox.memoryLimit)
   }
 
-  deinit { close() }
+  deinit {
+    objects.state = nil
+    close()
+  }
 
   /// Runs the finalizers that are left and frees the state; what was made from it is dead afterwards.
   package func close() {
