@@ -506,8 +506,8 @@ function model:predict(arguments) end
 ---@field probabilities lunette.tensor probabilities per class, when they were kept, else nil
 local prediction = {}
 
----Copies the label map to a file.
----@param path string the file
+---Writes the label map to a file; the ending decides the format.
+---@param path string the file, such as out.nii.gz or out.nrrd
 function prediction:save(path) end
 
 ---Draws the labels over the image.
@@ -519,7 +519,7 @@ function prediction:show(path) end
 local ensemble = {}
 
 ---Predicts one case, or every case of a folder, with all models.
----@param arguments { input: string|(string)[], output?: string, folds?: (any)[], checkpoint?: "final"|"best"|"latest", precision?: "fp32"|"bf16", mirror?: boolean, step?: number, probabilities?: boolean, region_order?: (integer)[] }
+---@param arguments { input: string|(string)[], output?: string, folds?: (any)[], checkpoint?: "final"|"best"|"latest", precision?: "fp32"|"bf16", mirror?: boolean, step?: number, probabilities?: boolean, region_order?: (integer)[], previous_stage?: string }
 function ensemble:predict(arguments) end
 
 ---Models and ensembles with their scores, the best of them and its postprocessing.

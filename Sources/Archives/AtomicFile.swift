@@ -34,6 +34,10 @@ package func writeAtomically(
     guard rename(temporary.path, url.path) == 0 else {
       throw Diagnostic("rename failed: \(String(cString: strerror(errno)))")
     }
+  } catch let error as Diagnostic where error.expected != nil || error.remedy != nil {
+    // What the body could not read or was not given says so itself.
+    try? FileManager.default.removeItem(at: temporary)
+    throw error
   } catch {
     try? FileManager.default.removeItem(at: temporary)
     throw Diagnostic(

@@ -72,8 +72,37 @@ package struct DatasetDescription: Sendable, Equatable {
         "the model predicts labels, not regions", at: source, expected: "no order of regions",
         found: "\(order)", remedy: "leave the order away")
     }
+    let count = labels.foregroundRegions.count
+    guard order.count == count, order.allSatisfy({ (1...255).contains($0) }), Set(order).count == count else {
+      throw Diagnostic(
+        "this is no order of the model's regions",
+        expected: "\(count) different labels from 1 to 255, one for each of "
+          + labels.foregroundRegions.map(labels.name).joined(separator: ", "),
+        found: order.map(String.init).joined(separator: " "),
+        remedy: "give a label for each region, later ones are painted over earlier ones")
+    }
     var object = json.object ?? JSONObject()
     object["regions_class_order"] = JSON(order)
+    return try DatasetDescription(json: .object(object), source: source)
+  }
+
+  /// The description of maps in which the regions of this one were painted in its order.
+  ///
+  /// Where the painted labels are not the dataset's own, a region is what its own and the regions within it were painted
+  /// with.
+  package func describingPaintedMaps() throws(Diagnostic) -> DatasetDescription {
+    guard let order = labels.regionsClassOrder, labels.hasRegions else { return self }
+    let regions = labels.foregroundRegions.map { Set($0.labels) }
+    guard zip(regions, order).contains(where: { !$0.contains($1) }) else { return self }
+    var painted: [LabelValue: JSON] = [:]
+    for (region, labels) in zip(labels.foregroundRegions, regions) {
+      painted[region] = JSON(zip(regions, order).filter { $0.0.isSubset(of: labels) }.map(\.1))
+    }
+    var object = json.object ?? JSONObject()
+    object["labels"] = .object(
+      // No map that was predicted has the ignore label.
+      JSONObject(
+        labels.entries.filter { $0.name != "ignore" }.map { ($0.name, painted[$0.value] ?? .integer(0)) }))
     return try DatasetDescription(json: .object(object), source: source)
   }
 

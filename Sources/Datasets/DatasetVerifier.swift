@@ -106,6 +106,38 @@ package struct DatasetVerifier: Sendable {
             found: labels.map(String.init).joined(separator: ", "),
             remedy: "renumber the labels, in the label files too")))
     }
+    return findings + regionFindings(description)
+  }
+
+  /// Regions that their order paints in a way that cannot be meant.
+  private func regionFindings(_ description: DatasetDescription) -> [DatasetFinding] {
+    guard let order = description.labels.regionsClassOrder, description.labels.hasRegions else { return [] }
+    let regions = description.labels.foregroundRegions
+    let names = regions.map(description.labels.name)
+    func warning(_ expected: String, _ found: String) -> DatasetFinding {
+      DatasetFinding(
+        .warning,
+        Diagnostic(
+          "the order of the regions looks wrong", at: description.source, expected: expected, found: found,
+          remedy:
+            "\"regions_class_order\" lists the label to paint for each region in the order of \"labels\";"
+            + " later ones are painted over earlier ones, so larger regions come first"))
+    }
+    var findings: [DatasetFinding] = []
+    for (index, region) in regions.enumerated() where index < order.count {
+      if !region.labels.contains(order[index]) {
+        findings.append(
+          warning("for \"\(names[index])\" one of its labels, \(region.labels)", "\(order[index])"))
+      }
+      if let earlier = regions[..<index].firstIndex(where: {
+        Set($0.labels).isStrictSubset(of: region.labels)
+      }) {
+        findings.append(
+          warning(
+            "\"\(names[index])\" before \"\(names[earlier])\", which lies within it",
+            "it comes later and covers it"))
+      }
+    }
     return findings
   }
 

@@ -89,6 +89,14 @@ package func evaluateFolder(
         remedy: "predict the missing cases, or evaluate with --chill to leave them out")
     }
   }
+  let references = Set(try fileNames(in: reference, ending: settings.fileEnding))
+  if let name = predicted.first(where: { !references.contains($0) }) {
+    throw Diagnostic(
+      "\(predicted.count { !references.contains($0) }) of the predictions have no reference",
+      at: prediction.appending(path: name).path, expected: "\(name) in \(reference.path)",
+      found: "no such file",
+      remedy: "check whether the folders are swapped, or belong to other cases")
+  }
   let cases = try parallelMap(predicted.count) { index in
     let name = predicted[index]
     return try evaluateCase(

@@ -162,6 +162,7 @@ extension ModelSelection {
         : "Best: \(best.identifier), by the rule that was given")
     lines.append("Postprocessing:")
     lines += postprocessing.trials.map { $0.text(labels) }
+    lines.append("Mean foreground Dice after postprocessing: \(postprocessing.final.foregroundMeanText)")
     return lines.joined(separator: "\n")
   }
 }

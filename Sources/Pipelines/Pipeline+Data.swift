@@ -36,14 +36,28 @@ extension Pipeline {
     let source = try datasetFolder(idOrName)
     let findings = try verification(of: source)
     for finding in findings.findings { progress.note("\(finding.severity.rawValue): \(finding.diagnostic)") }
+    let left = findings.findings.filter { $0.repair == nil }
+    guard left.count < findings.findings.count else {
+      progress.note(
+        "\(source.lastPathComponent): there is nothing that can be mended without you; no copy was written")
+      return try requireNoErrors(left)
+    }
     let dataset = try RawDataset(folder: source, correcting: true)
     let folder = target.appending(path: dataset.name)
     let done = try DatasetRepair(dataset: dataset, findings: findings).write(to: folder, progress: progress)
     done.forEach(progress.note)
-    let left = findings.findings.count { $0.repair == nil }
     progress.note(
-      "\(folder.path): a copy of \(dataset.name) with \(done.count) repairs; \(left) findings are left for you"
+      "\(folder.path): a copy of \(dataset.name) with \(done.count) repairs; \(left.count) findings are left for you"
     )
+    try requireNoErrors(left)
+  }
+
+  private func requireNoErrors(_ left: [DatasetFinding]) throws {
+    let count = left.count { $0.severity == .error }
+    guard count > 0 else { return }
+    throw Diagnostic(
+      "\(count) \(count == 1 ? "error is" : "errors are") left that only you can mend",
+      remedy: "see what is said about each above")
   }
 
   private func verification(of folder: URL) throws -> DatasetFindings {

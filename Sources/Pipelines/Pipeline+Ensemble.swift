@@ -34,6 +34,7 @@ extension Pipeline {
   package func ensemble(_ request: EnsembleRequest) throws -> Int {
     let description = try PredictionsFolder(request.inputs[0]).description().paintingRegions(
       in: request.regionOrder)
+    try requireSameLabels(request)
     let names = try commonCases(of: request.inputs)
     try requireWritableFolder(request.output)
     progress.begin("combine", total: names.count)
@@ -61,6 +62,28 @@ extension Pipeline {
       try copyAtomically(plans, to: request.output.appending(path: "plans.json"), as: "the plans")
     }
     return names.count
+  }
+
+  /// Stops unless all folders say the same of their labels; a given order of regions overrides theirs.
+  private func requireSameLabels(_ request: EnsembleRequest) throws {
+    let first = try PredictionsFolder(request.inputs[0]).labels()
+    for folder in request.inputs.dropFirst() {
+      let file = folder.appending(path: "dataset.json")
+      guard FileManager.default.fileExists(atPath: file.path) else { continue }
+      let other = try DatasetDescription(contentsOf: file).labels
+      guard
+        other.entries != first.entries
+          || request.regionOrder == nil && other.regionsClassOrder != first.regionsClassOrder
+      else { continue }
+      func text(_ labels: LabelScheme) -> String {
+        let names = labels.entries.map { "\($0.name) \($0.value.summaryKey)" }.joined(separator: ", ")
+        return names + (labels.regionsClassOrder.map { ", regions_class_order \($0)" } ?? "")
+      }
+      throw Diagnostic(
+        "the folders do not hold the same labels", at: file.path,
+        expected: "\(text(first)), as in \(request.inputs[0].path)", found: text(other),
+        remedy: "combine predictions of the same dataset, in the same order of regions")
+    }
   }
 
   private func mean(

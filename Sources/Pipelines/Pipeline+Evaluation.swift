@@ -26,7 +26,7 @@ extension Pipeline {
     switch request.targets {
     case .dataset(let file, let plans):
       let description = try DatasetDescription(contentsOf: file)
-      _ = try Plans(contentsOf: plans)
+      if let plans { _ = try Plans(contentsOf: plans) }
       return try evaluateFolder(
         reference: request.references, prediction: request.predictions, scheme: description.labels,
         fileEnding: description.fileEnding, chill: request.allowsMissing, measures: request.measures)

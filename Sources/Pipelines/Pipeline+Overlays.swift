@@ -140,7 +140,9 @@ extension Pipeline {
       throw Diagnostic(
         "\(configuration.name) is not preprocessed", at: store.folder.path, expected: "preprocessed cases",
         found: "none",
-        remedy: "lunette preprocess -d \(request.dataset) -c \(configuration.name), or give --use_raw")
+        remedy:
+          "lunette preprocess -d \(request.dataset) -c \(configuration.name) -plans_name \(plans.plansName), or give --use_raw"
+      )
     }
     return PreprocessedOverlays(
       store: store, identifiers: identifiers, plans: plans, configuration: configuration,

@@ -116,6 +116,12 @@ extension Pipeline {
       progress.update(completed: index + 1, detail: name)
     }
     try description.json.write(to: output.appending(path: "dataset.json"))
+    let plans = predictions.url.appending(path: "plans.json")
+    if FileManager.default.fileExists(atPath: plans.path),
+      predictions.url.standardizedFileURL != output.standardizedFileURL
+    {
+      try copyAtomically(plans, to: output.appending(path: "plans.json"), as: "the plans")
+    }
   }
 }
 

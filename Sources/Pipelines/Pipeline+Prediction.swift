@@ -112,7 +112,13 @@ extension Pipeline {
     let predictor = try CasePredictor(
       models: models, plans: plans, configuration: configuration, dataset: description, settings: settings,
       pipeline: self)
-    try description.json.write(to: output.appending(path: "dataset.json"))
+    let painted = try description.describingPaintedMaps()
+    if painted.json != description.json {
+      progress.note(
+        "these labels are not the dataset's own: its references are scored wrong against them; dataset.json beside the predictions says what they are"
+      )
+    }
+    try painted.json.write(to: output.appending(path: "dataset.json"))
     try JSON.object(plans.json).write(to: output.appending(path: "plans.json"))
     let arguments = output.appending(path: "predict_from_raw_data_args.json")
     // What is only continued keeps the arguments that it began with.
@@ -192,6 +198,16 @@ extension Pipeline {
   private func requirePreviousStage(
     _ request: PredictionRequest, of configuration: PlannedConfiguration
   ) throws(Diagnostic) {
+    if let folder = request.previousStage, configuration.previousStage != nil {
+      var isFolder: ObjCBool = false
+      guard FileManager.default.fileExists(atPath: folder.path, isDirectory: &isFolder), isFolder.boolValue
+      else {
+        throw Diagnostic(
+          "the predictions of the first stage are not there", at: folder.path,
+          expected: "a folder of label maps", found: "no such folder", remedy: "check -prev_stage_predictions"
+        )
+      }
+    }
     guard (request.previousStage == nil) != (configuration.previousStage == nil) else { return }
     if let first = configuration.previousStage {
       throw Diagnostic(

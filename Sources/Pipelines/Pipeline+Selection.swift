@@ -90,6 +90,15 @@ extension Pipeline {
     return selection
   }
 
+  /// The plans of a model that is not trained: the preprocessed dataset's, or those of a model that was trained by them.
+  private func plannedConfigurations(of model: ModelReference, dataset: String) throws -> Plans {
+    let results = try roots.resultsFolder(of: dataset)
+    for name in modelNames(in: results) where try ModelReference(folderName: name).plans == model.plans {
+      return try Plans(contentsOf: results.appending(path: "\(name)/plans.json"))
+    }
+    return try readPlans(named: model.plans, of: dataset)
+  }
+
   /// The models whose configuration the plans have; one that is planned has to be trained.
   private func availableModels(_ request: SelectionRequest) throws -> [ModelReference] {
     var available: [ModelReference] = []
@@ -100,10 +109,13 @@ extension Pipeline {
       let plans =
         isTrained
         ? try Plans(contentsOf: folder.appending(path: "plans.json"))
-        : try readPlans(named: model.plans, of: request.dataset)
+        : try plannedConfigurations(of: model, dataset: request.dataset)
       planned.formUnion(plans.configurationNames)
       guard plans.configurationNames.contains(model.configuration) else {
-        progress.note("\(model.plans) has no configuration \(model.configuration); it is left out")
+        let near = nearestName(to: model.configuration, in: plans.configurationNames)
+        progress.note(
+          "\(model.plans) has no configuration \(model.configuration); it is left out"
+            + (near.map { " (did you mean \($0)?)" } ?? ""))
         continue
       }
       guard isTrained else {

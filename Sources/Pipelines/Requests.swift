@@ -201,7 +201,7 @@ package struct EvaluationRequest: Sendable {
   /// Where it is said what to score.
   package enum Targets: Sendable {
     /// A dataset's regions or foreground labels; the plans are only checked.
-    case dataset(URL, plans: URL)
+    case dataset(URL, plans: URL?)
     /// Labels, and the one whose voxels do not count.
     case labels([Int], ignored: Int?)
   }
@@ -230,7 +230,7 @@ package struct EvaluationRequest: Sendable {
   }
 
   package init(
-    references: URL, predictions: URL, datasetJSON: URL, plans: URL, output: URL? = nil,
+    references: URL, predictions: URL, datasetJSON: URL, plans: URL?, output: URL? = nil,
     allowsMissing: Bool = false
   ) {
     self.init(

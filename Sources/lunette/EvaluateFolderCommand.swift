@@ -21,8 +21,9 @@ struct EvaluateFolderCommand: ParsableCommand {
   var datasetJSON: String
 
   @Option(
-    name: .dashed("pfile"), help: ArgumentHelp("plans.json, for the reader of the files.", valueName: "file"))
-  var plans: String
+    name: .dashed("pfile"),
+    help: ArgumentHelp("plans.json; may be left out, files are read by their format.", valueName: "file"))
+  var plans: String?
 
   @OptionGroup var evaluation: EvaluationOptions
   @OptionGroup var folders: FolderOptions
@@ -31,7 +32,7 @@ struct EvaluateFolderCommand: ParsableCommand {
     try evaluation.run(
       EvaluationRequest(
         references: URL(filePath: references), predictions: URL(filePath: predictions),
-        datasetJSON: URL(filePath: datasetJSON), plans: URL(filePath: plans)), in: folders)
+        datasetJSON: URL(filePath: datasetJSON), plans: plans.map { URL(filePath: $0) }), in: folders)
   }
 }
 

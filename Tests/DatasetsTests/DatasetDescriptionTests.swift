@@ -61,4 +61,22 @@ struct DatasetDescriptionTests {
   func refusals(text: String, mention: String) {
     #expect { try read(text) } throws: { "\($0)".contains(mention) }
   }
+
+  @Test("Other labels for the regions are checked, and the maps they make are described")
+  func painting() throws {
+    let description = try read(
+      """
+      {"channel_names": {"0": "T1"},
+       "labels": {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": 3, "ignore": 4},
+       "regions_class_order": [1, 2, 3], "numTraining": 5, "file_ending": ".nii.gz"}
+      """)
+    #expect(try description.describingPaintedMaps() == description)
+    let painted = try description.paintingRegions(in: [30, 20, 10]).describingPaintedMaps().labels
+    #expect(painted.foregroundRegions == [.region([30, 20, 10]), .region([20, 10]), .region([10])])
+    #expect(painted.regionsClassOrder == [30, 20, 10])
+    for order in [[1, 2], [1, 2, 2], [0, 1, 2], [1, 2, 300]] {
+      let error = #expect(throws: Diagnostic.self) { try description.paintingRegions(in: order) }
+      #expect(error?.failure.contains("order of the model's regions") == true)
+    }
+  }
 }

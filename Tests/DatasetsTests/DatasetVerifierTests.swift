@@ -236,4 +236,21 @@ struct DatasetVerifierTests {
   func goldens(path: String) throws {
     #expect(try DatasetVerifier(folder: Goldens.path(path)).verify().errors == [])
   }
+
+  @Test(
+    "Orders of regions that cannot be meant are remarked on",
+    arguments: [
+      (["background": 0, "whole": [1, 2], "core": [2]], [1, 2], 0),
+      (["background": 0, "whole": [1, 2], "core": [2]], [2, 1], 1),
+      (["background": 0, "core": [2], "whole": [1, 2]], [2, 1], 1),
+      (["background": 0, "core": [2], "whole": [1, 2]], [1, 2], 2),
+    ] as [(JSON, [Int], Int)])
+  func regions(_ labels: JSON, _ order: [Int], _ count: Int) throws {
+    let folder = try makeDataset(labels: labels)
+    var object = try #require(try JSON(contentsOf: folder.appending(path: "dataset.json")).object)
+    object["regions_class_order"] = JSON(order)
+    try JSON.object(object).write(to: folder.appending(path: "dataset.json"))
+    let warnings = try DatasetVerifier(folder: folder).verify().warnings
+    #expect(warnings.count { $0.failure.contains("order of the regions") } == count)
+  }
 }

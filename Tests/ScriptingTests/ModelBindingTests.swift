@@ -46,6 +46,7 @@ struct ModelBindingTests {
       local p = model:predict{ input=image, folds={0}, probabilities=true }
       p:show(folder .. "/overlay.png")
       p:save(folder .. "/out.nii.gz")
+      p:save(folder .. "/out.nrrd")
       local again = model:predict{ input=image, folds={0}, mirror=false, output=folder }
       return p.case, p.probabilities.shape, again.path, #model.folds > 0, model.configuration, p.labels.shape
       """, named: "=test")
@@ -56,6 +57,9 @@ struct ModelBindingTests {
     let mirrored = try #require(predictions.first { !$0.contains("notta") })
     let expected = try labels(reference.appending(path: "\(mirrored)/\(identifier).nii.gz").path)
     #expect(try differing(labels(folder.appending(path: "out.nii.gz").path), expected) < Self.differingShare)
+    #expect(
+      try labels(folder.appending(path: "out.nrrd").path)
+        == labels(folder.appending(path: "out.nii.gz").path))
     #expect(results[1].table?.array.first?.integer == 3)
     #expect(FileManager.default.fileExists(atPath: folder.appending(path: "overlay.png").path))
     #expect(results[3].boolean == true)

@@ -44,6 +44,9 @@ final class ModelObject: ScriptObject {
     ParameterSchema(
       "region_order", .list(.integer),
       "the label painted for each region, later ones over earlier ones; the model's own by default"),
+    ParameterSchema(
+      "previous_stage", .path,
+      "what a cascade's first stage predicted of the same images; needed for its second stage"),
   ]
 
   /// What is predicted and where it goes.
@@ -70,7 +73,10 @@ final class ModelObject: ScriptObject {
     request.precision = Precision(name: try arguments.string("precision")) ?? .float32
     request.regionOrder = try arguments.regionOrder()
     request.keepsExisting = arguments["keep"].boolean ?? false
-    request.previousStage = arguments["previous_stage"].string.map { fileURL($0) }
+    // An ensemble hands it to all its models; those that are no second stage have no use for it.
+    if try plans.configuration(named: configuration).previousStage != nil {
+      request.previousStage = arguments["previous_stage"].string.map { fileURL($0) }
+    }
     try ScriptRegistry.pipeline(of: arguments.state).predict(input, to: output, request)
   }
 
@@ -98,10 +104,7 @@ final class ModelObject: ScriptObject {
           "model:predict", "Predicts one case, or every case of a folder.",
           parameters: inputParameters + predictionParameters + [
             ParameterSchema(
-              "previous_stage", .path,
-              "what a cascade's first stage predicted of the same images; needed for its second stage"),
-            ParameterSchema(
-              "keep", .boolean, default: false, "leaves predictions alone that are in the output folder"),
+              "keep", .boolean, default: false, "leaves predictions alone that are in the output folder")
           ], positional: 0,
           returns: "a prediction; a list of them for a folder or a list",
           example:

@@ -65,12 +65,14 @@ final class PredictionObject: ScriptObject {
   private let image: URL?
   let file: URL
   private let probabilityFile: URL
+  private let ending: String
   /// Holds the folder of a prediction that was not asked to be kept.
   private let scratch: ScratchFolder?
 
   init(_ testCase: TestCase, in folder: URL, ending: String, scratch: ScratchFolder?) {
     identifier = testCase.identifier
     image = testCase.images.first
+    self.ending = ending
     file = folder.appending(path: testCase.identifier + ending)
     probabilityFile = folder.appending(path: testCase.identifier + ".npz")
     self.scratch = scratch
@@ -97,12 +99,18 @@ final class PredictionObject: ScriptObject {
     methods: [
       .method(
         FunctionSchema(
-          "prediction:save", "Copies the label map to a file.",
-          parameters: [.required("path", .path, "the file")], returns: "the path",
+          "prediction:save", "Writes the label map to a file; the ending decides the format.",
+          parameters: [.required("path", .path, "the file, such as out.nii.gz or out.nrrd")],
+          returns: "the path",
           example: "model:predict{ input=\"case_0000.nii.gz\" }:save(\"out.nii.gz\")")
       ) { (it: PredictionObject, arguments) in
-        let data = try Data(contentsOf: it.file)
-        try writeAtomically(data, to: fileURL(arguments.string("path")))
+        let url = fileURL(try arguments.string("path"))
+        if url.lastPathComponent.hasSuffix(it.ending) {
+          try copyAtomically(it.file, to: url, as: "the prediction")
+        } else {
+          let labels = try readLabels(it.file)
+          try writeLabels(labels, to: url, maximumLabel: Int(labels.voxels.elements.max() ?? 0))
+        }
         return arguments["path"]
       },
       .method(

@@ -84,11 +84,17 @@ extension SelectionCandidate {
 }
 
 extension PostprocessingTrial {
-  fileprivate func luaValue(_ labels: LabelScheme? = nil) -> LuaValue {
-    .fields([
-      "step": .string(step.text(labels)), "labels": .array(step.labels.sorted()),
-      "before": .number(diceBefore), "after": .number(diceAfter), "accepted": .boolean(isAccepted),
-    ])
+  /// What a rule that decides on the step sees.
+  fileprivate var fields: [String: LuaValue] {
+    [
+      "step": .string(step.text()), "labels": .array(step.labels.sorted()), "before": .number(diceBefore),
+      "after": .number(diceAfter),
+    ]
+  }
+
+  fileprivate func luaValue(_ labels: LabelScheme) -> LuaValue {
+    .fields(
+      fields.merging(["step": .string(step.text(labels)), "accepted": .boolean(isAccepted)]) { $1 })
   }
 }
 
@@ -150,7 +156,7 @@ extension Binding {
     if let rule = arguments["accept_postprocessing"].function {
       request.acceptsPostprocessing = { trial, verdict in
         let answer = try callRule(
-          rule, named: "accept_postprocessing", trial.luaValue(), default: .boolean(verdict), in: state)
+          rule, named: "accept_postprocessing", .fields(trial.fields), default: .boolean(verdict), in: state)
         guard let accepts = answer.boolean else {
           throw Diagnostic(
             "accept_postprocessing returned what it cannot", expected: "true or false",
