@@ -87,8 +87,7 @@ struct GoldenModelTests {
 
   /// The sets with few passes through the network; all of them have been seen to hold.
   private static let quickSets = [
-    "801_2d_f0_notta", "801_3d_fullres_f0_notta", "802_2d_f0", "802_3d_fullres_f0_notta", "803_2d_f0",
-    "804_2d_f0_notta", "804_3d_fullres_f0_notta",
+    "801_2d_f0_notta", "802_2d_f0", "803_2d_f0", "804_2d_f0_notta", "804_3d_fullres_f0_notta",
   ]
 
   @Test("In bf16 at least 99.9 % of the labels are the reference's", arguments: quickSets)
@@ -109,7 +108,7 @@ struct GoldenModelTests {
 
   @Test(
     "In bf16 the Dice of the held-out cases is the reference's within 0.002",
-    arguments: [("802", "2d"), ("802", "3d_lowres"), ("803", "2d"), ("804", "2d")])
+    arguments: [("802", "3d_lowres"), ("803", "2d")])
   func heldOutDice(_ number: String, _ configuration: String) throws {
     let dataset = try #require(Self.names[number])
     let raw = Goldens.path("golden/raw/\(dataset)")
