@@ -83,7 +83,7 @@ private func runs(of bits: [UInt8]) -> String {
   return text
 }
 
-/// The 256 commonest colours of a picture, those that differ in less than an eighth of a level taken together.
+/// The 256 commonest colours of a picture; those that share the upper five bits of each channel are taken together.
 private struct SixelPalette {
   private(set) var table: [[UInt8]] = []
   /// The place in the table by the upper five bits of each channel.

@@ -5,27 +5,6 @@ import Foundation
 import Testing
 
 @Suite(.serialized) struct KilledPredictionTests {
-  private static let program = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
-    .appending(path: "lunette")
-
-  private func start(_ arguments: [String]) throws -> Process {
-    let process = Process()
-    process.executableURL = Self.program
-    process.arguments = arguments
-    process.environment = ["PATH": "/usr/bin:/bin", "HOME": NSTemporaryDirectory()]
-    process.standardOutput = FileHandle.nullDevice
-    process.standardError = FileHandle.nullDevice
-    process.standardInput = FileHandle.nullDevice
-    try process.run()
-    return process
-  }
-
-  private func finish(_ arguments: [String]) throws -> Int32 {
-    let process = try start(arguments)
-    process.waitUntilExit()
-    return process.terminationStatus
-  }
-
   /// The bytes of every file in a folder, by name.
   private func contents(of folder: URL) throws -> [String: Data] {
     var result: [String: Data] = [:]
@@ -52,9 +31,10 @@ import Testing
     try Data("return lunette.trainer{ name=\"short\", epochs=1, iterations=2, validation_iterations=1 }".utf8)
       .write(to: trainers.appending(path: "short.lua"))
     let folders = ["--root", root.path]
-    #expect(try finish(["plan_and_preprocess", "-d", "999", "-c", "3d_fullres"] + folders) == 0)
     #expect(
-      try finish(
+      try LunetteProgram.finish(["plan_and_preprocess", "-d", "999", "-c", "3d_fullres"] + folders) == 0)
+    #expect(
+      try LunetteProgram.finish(
         ["train", "999", "3d_fullres", "0", "-tr", "short", "--trainers", trainers.path] + folders) == 0)
     let output = root.appending(path: "out")
     let predict =
@@ -62,7 +42,7 @@ import Testing
       + ["-c", "3d_fullres", "-tr", "short", "--save_probabilities", "--continue_prediction"] + folders
 
     let begin = Date()
-    #expect(try finish(predict) == 0)
+    #expect(try LunetteProgram.finish(predict) == 0)
     let whole = Date().timeIntervalSince(begin)
     let undisturbed = try contents(of: output)
     // Label map, probabilities and properties of each case; dataset.json, plans.json and the arguments.
@@ -71,14 +51,14 @@ import Testing
 
     var kills = 0
     for _ in 0..<12 {
-      let process = try start(predict)
+      let process = try LunetteProgram.start(predict)
       usleep(UInt32.random(in: 0...UInt32(whole * 0.4 * 1e6)))
       kill(process.processIdentifier, SIGKILL)
       process.waitUntilExit()
       if process.terminationReason == .uncaughtSignal { kills += 1 }
     }
     #expect(kills > 3)
-    #expect(try finish(predict) == 0)
+    #expect(try LunetteProgram.finish(predict) == 0)
     let continued = try contents(of: output)
     #expect(Set(continued.keys) == Set(undisturbed.keys))
     for (name, bytes) in undisturbed { #expect(continued[name] == bytes, "\(name)") }

@@ -5,30 +5,9 @@ import Foundation
 import Testing
 
 @Suite(.serialized) struct KilledPreprocessingTests {
-  private static let program = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
-    .appending(path: "lunette")
-
-  private func start(_ arguments: [String]) throws -> Process {
-    let process = Process()
-    process.executableURL = Self.program
-    process.arguments = arguments
-    process.environment = ["PATH": "/usr/bin:/bin", "HOME": NSTemporaryDirectory()]
-    process.standardOutput = FileHandle.nullDevice
-    process.standardError = FileHandle.nullDevice
-    process.standardInput = FileHandle.nullDevice
-    try process.run()
-    return process
-  }
-
-  private func finish(_ arguments: [String]) throws -> Int32 {
-    let process = try start(arguments)
-    process.waitUntilExit()
-    return process.terminationStatus
-  }
-
   /// Starts a command and kills it after a random time.
   private func kill(_ arguments: [String], within longest: Double) throws {
-    let process = try start(arguments)
+    let process = try LunetteProgram.start(arguments)
     usleep(UInt32.random(in: 0...UInt32(longest * 1e6)))
     Foundation.kill(process.processIdentifier, SIGKILL)
     process.waitUntilExit()
@@ -68,12 +47,12 @@ import Testing
     let measure = ["extract_fingerprint", "-d", "999", "--root", root.path]
     let preprocess = ["preprocess", "-d", "999", "-c", "2d", "3d_fullres", "--root", root.path]
     let measuring = try seconds {
-      let status = try finish(measure)
+      let status = try LunetteProgram.finish(measure)
       #expect(status == 0)
     }
-    #expect(try finish(["plan_experiment", "-d", "999", "--root", root.path]) == 0)
+    #expect(try LunetteProgram.finish(["plan_experiment", "-d", "999", "--root", root.path]) == 0)
     let preprocessing = try seconds {
-      let status = try finish(preprocess)
+      let status = try LunetteProgram.finish(preprocess)
       #expect(status == 0)
     }
     let undisturbed = try contents(of: folder)
@@ -84,13 +63,13 @@ import Testing
       try FileManager.default.removeItem(at: folder.appending(path: name))
     }
     for _ in 0..<20 { try kill(preprocess, within: preprocessing) }
-    #expect(try finish(preprocess) == 0)
+    #expect(try LunetteProgram.finish(preprocess) == 0)
     let afterPreprocessing = try differences(contents(of: folder), undisturbed)
     #expect(afterPreprocessing == [])
 
     try FileManager.default.removeItem(at: folder.appending(path: "dataset_fingerprint.json"))
     for _ in 0..<10 { try kill(measure, within: measuring) }
-    #expect(try finish(measure) == 0)
+    #expect(try LunetteProgram.finish(measure) == 0)
     let afterMeasuring = try differences(contents(of: folder), undisturbed)
     #expect(afterMeasuring == [])
   }

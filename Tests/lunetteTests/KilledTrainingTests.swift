@@ -7,33 +7,12 @@ import Testing
 import Training
 
 @Suite(.serialized) struct KilledTrainingTests {
-  private static let program = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
-    .appending(path: "lunette")
-
   /// Seconds between two checkpoints.
   private static let cadence = 0.2
   /// Steps of one epoch; the whole takes a few seconds.
   private static let trainer = """
     return lunette.trainer{ name="short", epochs=4, iterations=10, validation_iterations=2 }
     """
-
-  private func start(_ arguments: [String]) throws -> Process {
-    let process = Process()
-    process.executableURL = Self.program
-    process.arguments = arguments
-    process.environment = ["PATH": "/usr/bin:/bin", "HOME": NSTemporaryDirectory()]
-    process.standardOutput = FileHandle.nullDevice
-    process.standardError = FileHandle.nullDevice
-    process.standardInput = FileHandle.nullDevice
-    try process.run()
-    return process
-  }
-
-  private func finish(_ arguments: [String]) throws -> Int32 {
-    let process = try start(arguments)
-    process.waitUntilExit()
-    return process.terminationStatus
-  }
 
   /// How far the checkpoints of a fold have come, and when the last of them was written.
   private func progress(in fold: URL) throws -> (steps: Int, written: Date)? {
@@ -63,7 +42,7 @@ import Training
     try Data(Self.trainer.utf8).write(to: root.appending(path: "trainers/short.lua"))
     let folders = ["--root", root.path]
     #expect(
-      try finish(
+      try LunetteProgram.finish(
         ["plan_and_preprocess", "-d", "999", "-c", "3d_fullres"] + folders) == 0)
     func train(_ seed: Int, goesOn: Bool) -> [String] {
       ["train", "999", "3d_fullres", "0", "-tr", "short", "--seed", "\(seed)", "--trainers"]
@@ -71,7 +50,7 @@ import Training
         + (goesOn ? ["--c"] : [])
     }
     let begin = Date()
-    #expect(try finish(train(0, goesOn: false)) == 0)
+    #expect(try LunetteProgram.finish(train(0, goesOn: false)) == 0)
     let whole = Date().timeIntervalSince(begin)
     let results = root.appending(path: "results/\(phantomDatasetName)")
     let straight = results.appending(path: "short__nnUNetPlans__3d_fullres/fold_0")
@@ -81,7 +60,7 @@ import Training
 
     var steps = 0
     for _ in 0..<10 {
-      let process = try start(train(0, goesOn: true))
+      let process = try LunetteProgram.start(train(0, goesOn: true))
       let launched = Date()
       usleep(UInt32.random(in: 0...UInt32(whole * 0.5 * 1e6)))
       kill(process.processIdentifier, SIGKILL)
@@ -96,7 +75,7 @@ import Training
       }
       steps = now.steps
     }
-    #expect(try finish(train(0, goesOn: true)) == 0)
+    #expect(try LunetteProgram.finish(train(0, goesOn: true)) == 0)
     let final = try Checkpoint(contentsOf: straight.appending(path: "checkpoint_final.safetensors"))
     let undisturbed = try Checkpoint(contentsOf: kept)
     #expect(final.weights == undisturbed.weights)
